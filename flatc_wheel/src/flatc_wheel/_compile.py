@@ -1,0 +1,89 @@
+"""Compile a schema: to a language's source files, or to a binary schema. Complete, or nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from flatc_wheel._executable import run
+
+# What to ask for, and flatc's option for it.
+OUTPUTS = {
+    "bfbs": ("--binary", "--schema"),
+    "cpp": ("--cpp",),
+    "csharp": ("--csharp",),
+    "dart": ("--dart",),
+    "go": ("--go",),
+    "java": ("--java",),
+    "jsonschema": ("--jsonschema",),
+    "kotlin": ("--kotlin",),
+    "lobster": ("--lobster",),
+    "lua": ("--lua",),
+    "nim": ("--nim",),
+    "php": ("--php",),
+    "python": ("--python",),
+    "rust": ("--rust",),
+    "swift": ("--swift",),
+    "ts": ("--ts",),
+}
+
+
+class SchemaError(ValueError):
+    """flatc refuses the schema; the text is its own message.
+
+    Attributes:
+        command: the options and paths that it was called with.
+    """
+
+    def __init__(self, message: str, command: Sequence[str]) -> None:
+        super().__init__(message)
+        self.command = tuple(command)
+
+
+def compile(
+    schema: str | os.PathLike[str],
+    to: str,
+    output: str | os.PathLike[str],
+    *,
+    include: Iterable[str | os.PathLike[str]] = (),
+    options: Iterable[str] = (),
+) -> list[Path]:
+    """Compile a FlatBuffers schema.
+
+    Args:
+        schema: the ``.fbs`` file.
+        to: ``"bfbs"`` for a binary schema, or a language, such as ``"python"`` or ``"cpp"``.
+        output: the folder to write into; made if it does not exist.
+        include: folders in which ``include`` statements are looked up, beside the schema's own.
+        options: further options of flatc, such as ``"--gen-object-api"``.
+
+    Returns:
+        The files written, sorted.
+
+    Raises:
+        SchemaError: flatc refuses the schema; nothing is written.
+        ValueError: ``to`` is not one of the outputs.
+        FlatcNotFoundError: the executable is missing.
+    """
+    if to not in OUTPUTS:
+        raise ValueError(f"cannot compile to {to!r}: choose one of {', '.join(OUTPUTS)}")
+    target = Path(output)
+    target.mkdir(parents=True, exist_ok=True)
+    # Into a folder of its own first: flatc writes some files before it finds an error in others.
+    with tempfile.TemporaryDirectory(prefix=".flatc-", dir=target) as folder:
+        folders = [argument for path in include for argument in ("-I", os.fspath(path))]
+        command = [*OUTPUTS[to], *options, *folders, "-o", folder, os.fspath(schema)]
+        done = run(*command)
+        if done.returncode != 0:
+            raise SchemaError((done.stderr + done.stdout).strip(), command)
+        return [_move(path, Path(folder), target) for path in sorted(Path(folder).rglob("*")) if path.is_file()]
+
+
+def _move(path: Path, source: Path, target: Path) -> Path:
+    place = target / path.relative_to(source)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(path, place)
+    return place

@@ -1,0 +1,42 @@
+"""LMDB for Python, without a compiled extension: the API of py-lmdb 3.0 over the shared liblmdb of liblmdb-wheel.
+
+>>> import lmdb_bindings as lmdb
+>>> env = lmdb.open("/tmp/example")                                                # doctest: +SKIP
+
+Importing this package loads the default engine (LMDB 0.9, ``liblmdb.so.0``), so that native code that links it and is
+imported later uses the same library; the other engine is loaded when an environment first needs it.
+"""
+
+from lmdb_bindings import errors
+from lmdb_bindings._cursor import Cursor
+from lmdb_bindings._database import _Database
+from lmdb_bindings._engine import loaded_libraries as loaded_libraries
+from lmdb_bindings._environment import Environment
+from lmdb_bindings._selection import by_major as _by_major
+from lmdb_bindings._selection import default as _default
+from lmdb_bindings._transaction import Transaction
+from lmdb_bindings.errors import *  # noqa: F403 (the table there says which)
+
+__all__ = ["Cursor", "Environment", "Transaction", "_Database", "version", *errors.__all__]  # noqa: PLE0604
+
+__version__ = "0.1.0"
+
+open = Environment
+
+
+def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:
+    """The version of LMDB.
+
+    Args:
+        subpatch: add a fourth number, 1 where the hardening patches are in.
+        lib_version: the engine, 0 (LMDB 0.9) or 1 (LMDB 1.0); None for the default one.
+
+    Raises:
+        Error: there is no such engine.
+        OverflowError: ``lib_version`` is negative.
+    """
+    engine = _default() if lib_version is None else _by_major(lib_version)
+    return (*engine.version(), int(hasattr(engine.lib, "mdb_env_copy3"))) if subpatch else engine.version()
+
+
+_default()

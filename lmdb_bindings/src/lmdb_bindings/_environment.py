@@ -1,0 +1,388 @@
+"""An LMDB environment: its files, its options, and the transactions that are open in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import weakref
+from types import TracebackType
+from typing import Any
+
+from lmdb_bindings import _constants as c
+from lmdb_bindings import _registry, _selection
+from lmdb_bindings._abi import ffi
+from lmdb_bindings._database import _Database
+from lmdb_bindings._transaction import Transaction
+from lmdb_bindings.errors import Error, error, gone
+
+# Each option of Environment(): the flag it stands for, and the value of the option that sets the flag.
+_FLAGS = {
+    "subdir": (c.NOSUBDIR, False),
+    "readonly": (c.RDONLY, True),
+    "metasync": (c.NOMETASYNC, False),
+    "sync": (c.NOSYNC, False),
+    "map_async": (c.MAPASYNC, True),
+    "readahead": (c.NORDAHEAD, False),
+    "writemap": (c.WRITEMAP, True),
+    "meminit": (c.NOMEMINIT, False),
+    "lock": (c.NOLOCK, False),
+}
+
+
+class Environment:
+    """An environment: one or more databases in one file, open in this process.
+
+    Args:
+        path: the folder of the environment, or with ``subdir=False`` its data file.
+        map_size: the size in bytes up to which the data file may grow.
+        subdir: ``path`` is a folder that holds ``data.mdb`` and ``lock.mdb``.
+        readonly: refuse write transactions; the lock file must still be writable unless ``lock=False``.
+        metasync: flush the meta page at each commit; without, a crash of the system may undo the last transaction.
+        sync: flush data at each commit; without, a crash of the system may destroy the file.
+        map_async: with ``writemap=True``, let the system flush when it likes.
+        mode: permissions of the files that are made, without the execute bits.
+        create: make the folder if it does not exist.
+        readahead: let the system read ahead; turn it off for random reads of a file larger than memory.
+        writemap: write through the map; faster, and a stray write elsewhere in the process can destroy the file.
+        meminit: clear new pages before they are written.
+        max_readers: how many read transactions may be open at once, in all processes.
+        max_dbs: how many named databases may be open at once.
+        max_spare_txns: how many finished read transactions are kept for the next :meth:`begin`.
+        lock: lock the files; without, the caller must keep writers apart and readers away from them.
+        lib_version: LMDB's major version, 0 (engine 0.9) or 1 (engine 1.0); None chooses by the data format of the
+            file, and for a new file the default engine.
+
+    Raises:
+        Error: a subclass by the return code; or the environment is open in this process already.
+    """
+
+    def __init__(
+        self,
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+        map_size: int = 10485760,
+        subdir: bool = True,
+        readonly: bool = False,
+        metasync: bool = True,
+        sync: bool = True,
+        map_async: bool = False,
+        mode: int = 0o755,
+        create: bool = True,
+        readahead: bool = True,
+        writemap: bool = False,
+        meminit: bool = True,
+        max_readers: int = 126,
+        max_dbs: int = 0,
+        max_spare_txns: int = 0,
+        lock: bool = True,
+        lib_version: int | None = None,
+    ) -> None:
+        self._handle: Any = None
+        self._pid = os.getpid()
+        self._path = os.fsdecode(path)
+        self.readonly = bool(readonly)
+        self._lock = threading.RLock()
+        self._writer_left = threading.Condition(self._lock)
+        self._writer: int | None = None  # the thread that has, or is waiting in LMDB for, the write transaction
+        self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
+        self._spare: list[Any] = []
+        self._max_spare = max_spare_txns
+        self._databases: dict[bytes | None, _Database] = {}
+        options = dict(subdir=subdir, readonly=readonly, metasync=metasync, sync=sync, map_async=map_async,
+                       readahead=readahead, writemap=writemap, meminit=meminit, lock=lock)  # fmt: skip
+        # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
+        flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
+        if create and subdir and not readonly:
+            self._make_folder(mode)
+        with _registry.lock:
+            if _registry.is_open(_registry.keys(*self._files(subdir))):
+                raise Error(f"The environment {self._path!r} is already open in this process.")
+            data_file = self._files(subdir)[0]
+            self._engine = _selection.for_file(data_file) if lib_version is None else _selection.by_major(lib_version)
+            self._open(flags, mode & ~0o111, map_size, max_readers, max_dbs)
+            self._identities = _registry.keys(*self._files(subdir))
+            _registry.add(self._identities)
+        try:
+            with Transaction(self, write=False) as txn:
+                self._databases[None] = _Database(self, txn, None, 0)
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_folder(self, mode: int) -> None:
+        try:
+            os.mkdir(self._path, mode)
+        except FileExistsError:
+            pass
+        except OSError as problem:
+            raise error(self._path, problem.errno or errno.EIO) from problem
+
+    def _files(self, subdir: bool) -> tuple[str, str]:
+        """The data file and the lock file."""
+        if subdir:
+            return os.path.join(self._path, "data.mdb"), os.path.join(self._path, "lock.mdb")
+        return self._path, self._path + "-lock"
+
+    def _open(self, flags: int, mode: int, map_size: int, max_readers: int, max_dbs: int) -> None:
+        lib = self._engine.lib
+        handle = ffi.new("MDB_env **")
+        if rc := lib.mdb_env_create(handle):
+            raise error("mdb_env_create", rc)
+        try:
+            for what, rc in (
+                ("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(handle[0], map_size)),
+                ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(handle[0], max_readers)),
+                ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(handle[0], max_dbs)),
+                (self._path, lib.mdb_env_open(handle[0], os.fsencode(self._path), flags, mode)),
+            ):
+                if rc:
+                    raise error(what, rc)
+        except BaseException:
+            lib.mdb_env_close(handle[0])  # also after a failed mdb_env_open, says lmdb.h
+            raise
+        self._handle = handle[0]
+
+    # -- lifetime ------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the environment. Safe to call again.
+
+        Waits for a write transaction of another thread; aborts every other transaction, and whatever was made from
+        them is unusable from then on.
+        """
+        with self._writer_left:
+            while self._writer not in (None, threading.get_ident()):
+                self._writer_left.wait()
+            if self._handle is None:
+                return
+            self._end_transactions()
+            for database in self._databases.values():
+                database._dbi = None
+            self._engine.lib.mdb_env_close(self._handle)
+            self._handle = None
+            _registry.remove(self._identities)
+
+    def _end_transactions(self) -> None:
+        for txn in list(self._transactions):
+            txn.abort()
+        while self._spare:
+            self._engine.lib.mdb_txn_abort(self._spare.pop())
+
+    def __enter__(self) -> Environment:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # Not in a child of fork(): closing there would release what the parent holds.
+        if getattr(self, "_handle", None) is not None and self._pid == os.getpid():
+            self.close()
+
+    def _live(self) -> Any:
+        """The C handle, if the environment is open."""
+        if self._handle is None:
+            raise gone()
+        return self._handle
+
+    # -- what it is ----------------------------------------------------------------------------------------------
+
+    def path(self) -> str:
+        """The path that it was opened with."""
+        self._live()
+        return self._path
+
+    def lib_version(self) -> tuple[int, int, int]:
+        """The version of the LMDB in use for this environment."""
+        return self._engine.version()
+
+    def stat(self) -> dict[str, int]:
+        """Statistics of the main database: psize (bytes), depth, branch_pages, leaf_pages, overflow_pages, entries."""
+        result = ffi.new("MDB_stat *")
+        if rc := self._engine.lib.mdb_env_stat(self._live(), result):
+            raise error("mdb_env_stat", rc)
+        return stat_dict(result)
+
+    def info(self) -> dict[str, int]:
+        """The map: map_addr, map_size (bytes), last_pgno, last_txnid, max_readers, num_readers."""
+        result = ffi.new("MDB_envinfo *")
+        if rc := self._engine.lib.mdb_env_info(self._live(), result):
+            raise error("mdb_env_info", rc)
+        return {
+            "map_addr": int(ffi.cast("uintptr_t", result.me_mapaddr)),
+            "map_size": result.me_mapsize,
+            "last_pgno": result.me_last_pgno,
+            "last_txnid": result.me_last_txnid,
+            "max_readers": result.me_maxreaders,
+            "num_readers": result.me_numreaders,
+        }
+
+    def flags(self) -> dict[str, bool]:
+        """The options in force, as the keyword arguments of :class:`Environment`."""
+        result = ffi.new("unsigned int *")
+        if rc := self._engine.lib.mdb_env_get_flags(self._live(), result):
+            raise error("mdb_env_get_flags", rc)
+        return {name: bool(result[0] & flag) is when for name, (flag, when) in _FLAGS.items()}
+
+    def max_key_size(self) -> int:
+        """The longest key in bytes."""
+        size: int = self._engine.lib.mdb_env_get_maxkeysize(self._live())
+        return size
+
+    def max_readers(self) -> int:
+        """How many read transactions may be open at once, in all processes."""
+        result = ffi.new("unsigned int *")
+        if rc := self._engine.lib.mdb_env_get_maxreaders(self._live(), result):
+            raise error("mdb_env_get_maxreaders", rc)
+        readers: int = result[0]
+        return readers
+
+    # -- what it does --------------------------------------------------------------------------------------------
+
+    def begin(
+        self, db: _Database | None = None, parent: Transaction | None = None, write: bool = False, buffers: bool = False
+    ) -> Transaction:
+        """Begin a transaction; the arguments are those of :class:`Transaction`."""
+        return Transaction(self, db, parent, write, buffers)
+
+    def open_db(
+        self,
+        key: bytes | None = None,
+        txn: Transaction | None = None,
+        reverse_key: bool = False,
+        dupsort: bool = False,
+        create: bool = True,
+        integerkey: bool = False,
+        integerdup: bool = False,
+        dupfixed: bool = False,
+    ) -> _Database:
+        """Open a database, and make it if it does not exist.
+
+        Args:
+            key: its name; None for the main database.
+            txn: the transaction to make it in; None for one of its own.
+            reverse_key: keys are compared from the end.
+            dupsort: a key may have several values, which are sorted.
+            create: make it if it does not exist.
+            integerkey: keys are C ``unsigned int`` or ``size_t`` in native byte order.
+            integerdup: values are such integers; implies ``dupfixed``.
+            dupfixed: the values of a key have one length; implies ``dupsort``.
+
+        Raises:
+            NotFoundError: it does not exist, and ``create`` is False.
+            DbsFullError: ``max_dbs`` databases are open.
+            TypeError: ``key`` is a str.
+            ValueError: flags for the main database.
+        """
+        if isinstance(key, str):
+            raise TypeError("key must be bytes")
+        if key is None and (reverse_key or dupsort or integerkey or integerdup or dupfixed):
+            raise ValueError("May not set flags on the main database")
+        self._live()
+        if known := self._databases.get(key):
+            return known
+        dupfixed = dupfixed or integerdup
+        dupsort = dupsort or dupfixed
+        flags = (
+            c.REVERSEKEY * bool(reverse_key)
+            | c.DUPSORT * bool(dupsort)
+            | c.CREATE * bool(create)
+            | c.INTEGERKEY * bool(integerkey)
+            | c.INTEGERDUP * bool(integerdup)
+            | c.DUPFIXED * bool(dupfixed)
+        )
+        if txn is not None:
+            return self._open_in(txn, key, flags)
+        # By a transaction that is not one of the spare ones: a handle opened in a read transaction stays only if
+        # that very transaction commits.
+        with Transaction(self, write=not self.readonly) as own:
+            return self._open_in(own, key, flags)
+
+    def _open_in(self, txn: Transaction, key: bytes | None, flags: int) -> _Database:
+        with self._lock:  # mdb_dbi_open must not be called by two transactions of a process at once
+            database = _Database(self, txn, key, flags)
+            self._databases[key] = database
+            txn._opened.append(key)
+            return database
+
+    def _forget(self, keys: list[bytes | None]) -> None:
+        """Drop handles whose transaction was aborted: LMDB has closed them."""
+        for key in keys:
+            self._databases.pop(key)._dbi = None
+
+    def copy(self, path: str | bytes | os.PathLike[str], compact: bool = False, txn: Transaction | None = None) -> None:
+        """Copy the environment to a folder (or, with ``subdir=False``, a file), while it is in use.
+
+        Args:
+            path: an existing empty folder, or the name of a file to be made.
+            compact: leave out free pages, and renumber.
+            txn: copy the snapshot of this read transaction; only with ``compact``.
+        """
+        self._copy("mdb_env_copy", os.fsencode(path), compact, txn)
+
+    def copyfd(self, fd: int, compact: bool = False, txn: Transaction | None = None) -> None:
+        """Copy the environment to an open file; the arguments are those of :meth:`copy`."""
+        self._copy("mdb_env_copyfd", fd, compact, txn)
+
+    def _copy(self, function: str, target: bytes | int, compact: bool, txn: Transaction | None) -> None:
+        lib, flags = self._engine.lib, c.CP_COMPACT * bool(compact)
+        if txn is None:
+            name = function + "2"
+            rc = getattr(lib, name)(self._live(), target, flags)
+        else:
+            if not compact:
+                raise TypeError("txn argument only compatible with compact=True")
+            if txn.env is not self:
+                raise Error("The transaction belongs to another environment.")
+            name = function + "3"
+            if not hasattr(lib, name):  # from a patch: a system's liblmdb lacks it
+                raise TypeError("Non-patched LMDB doesn't support transaction with env.copy")
+            rc = getattr(lib, name)(self._live(), target, flags, txn._live())
+        if rc:
+            raise error(name, rc)
+
+    def sync(self, force: bool = False) -> None:
+        """Flush what was written; with ``sync=False`` only if ``force`` is set."""
+        if rc := self._engine.lib.mdb_env_sync(self._live(), force):
+            raise error("mdb_env_sync", rc)
+
+    def reader_check(self) -> int:
+        """Clear the reader table of processes that have died.
+
+        Returns:
+            How many slots were cleared.
+        """
+        dead = ffi.new("int *")
+        if rc := self._engine.lib.mdb_reader_check(self._live(), dead):
+            raise error("mdb_reader_check", rc)
+        count: int = dead[0]
+        return count
+
+    def set_mapsize(self, map_size: int) -> None:
+        """Change the size of the map. Ends every transaction of this environment, since the map may move.
+
+        Args:
+            map_size: in bytes; 0 takes the size that another process has given it.
+
+        Raises:
+            Error: a write transaction is active.
+        """
+        with self._lock:
+            self._live()
+            if self._writer is not None:
+                raise Error("Cannot set_mapsize while a write transaction is active")
+            self._end_transactions()
+            if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
+                raise error("mdb_env_set_mapsize", rc)
+
+
+def stat_dict(stat: Any) -> dict[str, int]:
+    """An ``MDB_stat`` as py-lmdb gives it."""
+    return {
+        "psize": stat.ms_psize,
+        "depth": stat.ms_depth,
+        "branch_pages": stat.ms_branch_pages,
+        "leaf_pages": stat.ms_leaf_pages,
+        "overflow_pages": stat.ms_overflow_pages,
+        "entries": stat.ms_entries,
+    }

@@ -1,0 +1,102 @@
+"""The setuptools side: a wheel that is ``py3-none-<platform>``, platlib, with native files built into it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from setuptools import Command, Distribution
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+from distutils.command.build_scripts import build_scripts  # setuptools has none; importing it first provides distutils
+
+from sharedlib_loader.build.targets import TARGETS, Libc
+from sharedlib_loader.build.toolchain import Toolchain
+
+Builder = Callable[[Toolchain, Path, Path], None]
+"""Called with a toolchain, the folder to write into, and a folder for intermediate files."""
+
+
+def native_wheel(
+    package: str,
+    *,
+    libc: Libc = "glibc",
+    build_package: Builder | None = None,
+    scripts: tuple[str, ...] = (),
+    build_executables: Builder | None = None,
+    static: bool = False,
+) -> dict[str, Any]:
+    """Keyword arguments for ``setuptools.setup`` that make a wheel with native code for every interpreter.
+
+    Args:
+        package: the import package that native files go into.
+        libc: the C library that they are linked for.
+        build_package: writes native files into the package's folder.
+        scripts: names of the executables for the environment's scripts folder (a real file on ``PATH``, so that a
+            call costs no interpreter start).
+        build_executables: writes them.
+        static: nothing is linked dynamically, so the wheel runs with either C library and is tagged for both, and
+            carries the licences of the toolchain's runtime.
+    """
+
+    def toolchain(command: Command) -> tuple[Toolchain, Path]:
+        work = Path(command.get_finalized_command("build").build_temp).resolve()  # type: ignore[attr-defined]
+        return Toolchain.choose(libc, cache=work / "zig"), work
+
+    class NativeDistribution(Distribution):
+        def has_ext_modules(self) -> bool:
+            """Platlib, not purelib: auditwheel refuses a shared library in purelib."""
+            return True
+
+    class BuildPackage(build_py):
+        def run(self) -> None:
+            super().run()
+            if build_package is not None:
+                # An editable install imports from the source folder; what lands in build_lib would be left out.
+                root = Path(self.get_package_dir(package)) if self.editable_mode else Path(self.build_lib, package)
+                tools, work = toolchain(self)
+                build_package(tools, root.resolve(), work)
+
+    class BuildExecutables(build_scripts):
+        def run(self) -> None:
+            if build_executables is not None:
+                tools, work = toolchain(self)
+                build_executables(tools, Path(self.build_dir).resolve(), work)
+
+        def get_source_files(self) -> list[str]:
+            """None: setuptools would take the names of the executables for files of the sdist."""
+            return []
+
+    class NativeBdistWheel(bdist_wheel):
+        def get_tag(self) -> tuple[str, str, str]:
+            tools, _ = toolchain(self)
+            return "py3", "none", ".".join(_both_libcs(tools.tags) if static else tools.tags)
+
+        def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
+            super().egg2dist(egginfo_path, distinfo_path)
+            if static:
+                tools, _ = toolchain(self)
+                _add_licences(tools.runtime_licences, Path(distinfo_path))
+
+    commands = {"build_py": BuildPackage, "build_scripts": BuildExecutables, "bdist_wheel": NativeBdistWheel}
+    return {"distclass": NativeDistribution, "cmdclass": commands, "scripts": list(scripts)}
+
+
+def _add_licences(licences: Mapping[str, Path], dist_info: Path) -> None:
+    """Add licence files that are not in the source folder, as PEP 639 wants them: the file and its metadata line."""
+    for name, source in licences.items():
+        target = dist_info / "licenses" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    metadata = dist_info / "METADATA"
+    head, separator, body = metadata.read_text(encoding="utf-8").partition("\n\n")
+    head += "".join(f"\nLicense-File: {name}" for name in licences)
+    metadata.write_text(head + separator + body, encoding="utf-8")
+
+
+def _both_libcs(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags of every row for the same machine, if these are a row's tags; else unchanged."""
+    machine = next((target.machine for target in TARGETS if target.tags == tags), None)
+    return tuple(tag for target in TARGETS if target.machine == machine for tag in target.tags) or tags

@@ -1,0 +1,134 @@
+"""A compiler for one target: pinned zig, or whatever ``CC`` and ``CXX`` name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sharedlib_loader.build.targets import Libc, Target, host
+
+
+# What zig links into a static C++ executable: its own compiler-rt, LLVM's C++ runtime, musl.
+_ZIG_RUNTIME_LICENCES = {
+    "zig/LICENSE": "LICENSE",
+    "libcxx/LICENSE.TXT": "lib/libcxx/LICENSE.TXT",
+    "libcxxabi/LICENSE.TXT": "lib/libcxxabi/LICENSE.TXT",
+    "libunwind/LICENSE.TXT": "lib/libunwind/LICENSE.TXT",
+    "musl/COPYRIGHT": "lib/libc/musl/COPYRIGHT",
+}
+
+
+class BuildError(Exception):
+    """A native part cannot be built; the text has the command, its output, and the cure where one is known."""
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """How to call the compilers for one target.
+
+    Attributes:
+        cc: the C compiler's command line.
+        cxx: the C++ compiler's command line.
+        tags: the platform tags of a wheel with code from it.
+        cache: where zig keeps compiled objects; None for other compilers.
+        runtime_licences: the licences of what a static executable from it contains, by file name.
+    """
+
+    cc: tuple[str, ...]
+    cxx: tuple[str, ...]
+    tags: tuple[str, ...]
+    flags: tuple[str, ...] = ()
+    cache: Path | None = None
+    runtime_licences: Mapping[str, Path] = field(default_factory=dict)
+
+    @classmethod
+    def choose(cls, libc: Libc, cache: Path) -> Toolchain:
+        """The toolchain for this machine: ``CC`` (and ``CXX``) where set, else zig.
+
+        A wheel built with ``CC`` is tagged ``linux_<machine>``, since nobody knows what that compiler links.
+
+        Raises:
+            BuildError: ziglang is not installed, or the table of targets has no row for this machine.
+        """
+        if cc := os.environ.get("CC"):
+            tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+            return cls(tuple(shlex.split(cc)), tuple(shlex.split(os.environ.get("CXX", "c++"))), (tag,))
+        target = host(libc)
+        if target is None:
+            raise BuildError(f"no target for this machine and {libc}: set CC and CXX to a compiler, or add a row to targets.py")
+        return cls.zig(target, cache)
+
+    @classmethod
+    def zig(cls, target: Target, cache: Path) -> Toolchain:
+        """Zig from the ``ziglang`` distribution, which carries compiler, linker and C libraries for every target."""
+        try:
+            import ziglang
+        except ImportError as error:
+            raise BuildError("ziglang is not installed and CC is not set: pip install ziglang, or set CC and CXX") from error
+        folder = Path(ziglang.__file__).parent
+        zig = str(folder / "zig")
+        return cls(
+            cc=(zig, "cc", "-target", target.triple),
+            cxx=(zig, "c++", "-target", target.triple),
+            tags=target.tags,
+            flags=target.flags,
+            cache=Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache)),
+            runtime_licences={name: folder / path for name, path in _ZIG_RUNTIME_LICENCES.items()},
+        )
+
+    def compile(self, sources: Iterable[Path], flags: Sequence[str], folder: Path) -> list[Path]:
+        """Compile each source into ``folder``, in parallel; ``.c`` is C, anything else C++.
+
+        Returns:
+            The object files, in the order of the sources.
+
+        Raises:
+            BuildError: a compiler fails.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        jobs = {source: folder / f"{source.stem}.o" for source in sources}
+
+        def one(source: Path) -> None:
+            compiler = self.cc if source.suffix == ".c" else self.cxx
+            start = time.monotonic()
+            self._run([*compiler, *self.flags, *flags, "-c", str(source), "-o", str(jobs[source])], flags)
+            _progress(f"compiled {source.name}", start)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(one, jobs))
+        return list(jobs.values())
+
+    def link(self, compiler: Sequence[str], inputs: Iterable[Path], flags: Sequence[str], output: Path) -> None:
+        """Link ``inputs`` into ``output``."""
+        output.parent.mkdir(parents=True, exist_ok=True)
+        start = time.monotonic()
+        self._run([*compiler, *map(str, inputs), *flags, "-o", str(output)], flags)
+        _progress(f"linked {output.name}", start)
+
+    def _run(self, command: Sequence[str], flags: Sequence[str]) -> None:
+        environment = dict(os.environ)
+        if self.cache is not None:
+            # zig's cache takes an object compiled with -fstack-protector-strong for one compiled without, and the
+            # other way about (measured, 0.17.0): a cache for each set of flags.
+            key = hashlib.sha256("\0".join(sorted(flags)).encode()).hexdigest()[:12]
+            environment["ZIG_GLOBAL_CACHE_DIR"] = environment["ZIG_LOCAL_CACHE_DIR"] = str(self.cache / key)
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise BuildError(f"{command[0]} cannot be run: {error.strerror}. Correct CC and CXX, or unset them.") from error
+        if done.returncode != 0:
+            raise BuildError(f"{shlex.join(command)}\nfailed with exit status {done.returncode}:\n{done.stdout}{done.stderr}")
+
+
+def _progress(what: str, start: float) -> None:
+    """One line for people who wait; on stderr, since a build backend's stdout belongs to the frontend."""
+    print(f"  {what} ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)

@@ -1,0 +1,156 @@
+"""Every task of the project, and the only place that knows how each is done. ``make`` and CI call these.
+
+All sessions run in one environment, ``.venv``, which the Makefile fills from the hashed ``constraints.txt``; wheels
+are tried in fresh environments outside the source tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent
+DIST = ROOT / "dist"
+BUILD = ROOT / "build"
+WHEELHOUSE = BUILD / "wheelhouse"
+PYTHON = sys.executable
+BIN = Path(PYTHON).parent
+
+# folder: the distribution's name in file names, and the folders that its build reads beside its own. In build order:
+# each is installed into .venv when it is built, where it is a build requirement of those after it.
+PROJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "loader": ("sharedlib_loader", ()),
+    "liblmdb_wheel": ("liblmdb_wheel", ("loader",)),
+    "lmdb_bindings": ("lmdb_bindings", ()),
+    "flatc_wheel": ("flatc_wheel", ("loader",)),
+}
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "test"]
+
+# Archives and wheels get this date, so that the same sources make the same files: the earliest that zip knows.
+os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
+os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(BUILD / "zig"))
+
+
+@nox.session
+def vendor(session: nox.Session) -> None:
+    """Fetch, verify, patch and stage the third-party sources."""
+    session.run(PYTHON, "-m", "vendor", "fetch", external=True)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the four wheels and sdists into dist/, those whose inputs have changed."""
+    vendor(session)
+    for folder, (name, others) in PROJECTS.items():
+        state = _state(folder, *others)
+        stamp = BUILD / "stamps" / folder
+        if stamp.exists() and stamp.read_text() == state and len(list(DIST.glob(f"{name}-*"))) == 2:
+            session.log(f"{folder}: unchanged")
+            continue
+        for old in DIST.glob(f"{name}-*"):
+            old.unlink()
+        _build_one(session, folder)
+        session.run(PYTHON, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--force-reinstall",
+                    *map(str, DIST.glob(f"{name}-*.whl")), external=True)  # fmt: skip
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(state)
+    _fill_wheelhouse(session)
+
+
+@nox.session
+def test(session: nox.Session) -> None:
+    """Run all tests, against the built wheels."""
+    build(session)
+    session.run(PYTHON, "-m", "pytest", "-n", "2", *session.posargs, external=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and types."""
+    session.run(str(BIN / "ruff"), "check", external=True)
+    session.run(str(BIN / "ruff"), "format", "--check", external=True)
+    session.run(PYTHON, "-m", "mypy", external=True)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Build, install into a clean environment outside this tree, and run examples/unicode_db."""
+    build(session)
+    with tempfile.TemporaryDirectory(prefix="liblmdb-demo-") as folder:
+        python = Path(folder, "env", "bin", "python")
+        session.run(str(BIN / "uv"), "venv", "--quiet", "--python", PYTHON, str(python.parent.parent), external=True)
+        session.run(str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(python), "--no-index",
+                    "--find-links", str(DIST), "--find-links", str(WHEELHOUSE),
+                    "sharedlib-loader", "liblmdb-wheel", "lmdb-bindings", "flatc-wheel", external=True)  # fmt: skip
+        shutil.copytree(ROOT / "examples" / "unicode_db", Path(folder, "unicode_db"))
+        with session.chdir(folder):
+            session.run(PYTHON, str(Path(folder, "unicode_db", "demo.py")), str(python), external=True)
+
+
+@nox.session
+def constraints(session: nox.Session) -> None:
+    """Pin every development tool by version and hash."""
+    session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "--group", "dev", "--universal", "--python-version", "3.10",
+                "--generate-hashes", "--no-header", "--no-annotate", "--upgrade", "-o", "constraints.txt",
+                external=True)  # fmt: skip
+
+
+def _state(*folders: str) -> str:
+    """A digest of everything that a build reads: the folders' files, and the tools' versions."""
+    digest = hashlib.sha256((ROOT / "constraints.txt").read_bytes())
+    for folder in folders:
+        for path in sorted((ROOT / folder).rglob("*")):
+            inside = path.relative_to(ROOT / folder).parts
+            made = inside[0] == "build" or any(part == "__pycache__" or part.endswith(".egg-info") for part in inside)
+            if path.is_file() and not made:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _build_one(session: nox.Session, folder: str) -> None:
+    """Build a wheel and an sdist; the compiler's progress goes to the terminal, setuptools' chatter to a log."""
+    # setuptools never removes from its build folder what the sources no longer have.
+    for stale in (ROOT / folder / "build").glob("lib*"):
+        shutil.rmtree(stale)
+    log = BUILD / "log" / f"{folder}.txt"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [PYTHON, "-m", "build", "--no-isolation", "--wheel", "--sdist", "--outdir", str(DIST), folder]
+    try:
+        with log.open("w") as chatter:
+            session.run(*command, stdout=chatter, stderr=None, external=True)
+    except CommandFailed:
+        session.error(f"{folder} cannot be built: see {log}")
+
+
+def _fill_wheelhouse(session: nox.Session) -> None:
+    """Keep the run-time dependencies of the wheels here, so that fresh environments need no network."""
+    pins = _pins()
+    stamp = WHEELHOUSE / "pins.txt"
+    if stamp.exists() and stamp.read_text() == pins:
+        return
+    shutil.rmtree(WHEELHOUSE, ignore_errors=True)
+    WHEELHOUSE.mkdir(parents=True)
+    requirements = BUILD / "wheelhouse.txt"
+    requirements.write_text(pins)
+    session.run(PYTHON, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+                "--dest", str(WHEELHOUSE), "-r", str(requirements), external=True)  # fmt: skip
+    stamp.write_text(pins)
+
+
+def _pins() -> str:
+    """The blocks of constraints.txt, hashes included, for what the group ``runtime`` names."""
+    groups = nox.project.load_toml("pyproject.toml")
+    names = {Requirement(line).name for line in nox.project.dependency_groups(groups, "runtime")}
+    blocks = re.split(r"\n(?=\S)", (ROOT / "constraints.txt").read_text())
+    return "\n".join(block for block in blocks if re.split(r"[=\s]", block)[0] in names) + "\n"

@@ -1,0 +1,150 @@
+"""The lock: what ``lock.toml`` pins, read into frozen records and checked for paths that could escape.
+
+Not for fetching or writing: this module knows names and hashes only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from vendor.errors import VendorError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCK_FILE = ROOT / "vendor" / "lock.toml"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An sdist that carries upstream sources, named as the package index names it."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def filename(self) -> str:
+        return f"{self.name}-{self.version}.tar.gz"
+
+    def member(self, path: str) -> str:
+        """The name in the archive of ``path``, which is relative to the sdist's top folder."""
+        return f"{self.name}-{self.version}/{path}"
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One patch file of a series; ``path`` is relative to the sdist's top folder."""
+
+    path: str
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """One third-party project: the files taken from its archive, the patches in order, and where they are staged.
+
+    ``files`` maps each path (relative to ``root`` in the archive and to ``stage`` here) to the sha256 of the file
+    as published; ``patched`` maps the paths that the series changes to the sha256 afterwards.
+    """
+
+    name: str
+    version: str
+    license: str
+    archive: Archive
+    root: str
+    stage: Path
+    files: dict[str, str]
+    strip: int
+    patches: tuple[Patch, ...]
+    patched: dict[str, str]
+
+    @property
+    def staged_files(self) -> dict[str, str]:
+        """Each staged path and its sha256 after patching."""
+        return {**self.files, **self.patched}
+
+
+def sha256(data: bytes) -> str:
+    """The lower-case hexadecimal SHA-256 of ``data``."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_lock(path: Path = LOCK_FILE) -> dict[str, Upstream]:
+    """Read the lock.
+
+    Returns:
+        The upstreams by name, in the file's order.
+
+    Raises:
+        VendorError: the file cannot be read, a hash is malformed, or a path would leave its folder.
+    """
+    cure = f"restore it: git checkout -- {path.name}"
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: _upstream(name, table, document["archives"]) for name, table in document["upstreams"].items()}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise VendorError(f"{path} cannot be read: {error}", cure=cure) from error
+    except KeyError as error:
+        raise VendorError(f"{path} lacks the key {error}", cure=cure) from error
+
+
+def read_archives(path: Path = LOCK_FILE) -> dict[str, Archive]:
+    """The archives by name, among them the witnesses that no upstream is taken from."""
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {name: _archive(name, table) for name, table in document["archives"].items()}
+
+
+def _archive(name: str, table: dict[str, str]) -> Archive:
+    return Archive(name, table["version"], _digest(table["sha256"], name))
+
+
+def _upstream(name: str, table: dict[str, Any], archives: dict[str, dict[str, str]]) -> Upstream:
+    files = {_inside(path): _digest(digest, path) for path, digest in table["files"].items()}
+    patched = {_inside(path): _digest(digest, path) for path, digest in table.get("patched", {}).items()}
+    if stray := sorted(set(patched) - set(files)):
+        raise VendorError(f"{name}: the lock gives a patched hash for files that it does not take: {stray}",
+                          cure="add them to the files of that upstream, or drop the hashes")  # fmt: skip
+    patches = [Patch(f"{table['patch_root']}/{p['name']}", _digest(p["sha256"], p["name"])) for p in table.get("patches", [])]
+    for patch in patches:
+        _inside(patch.path)
+    return Upstream(
+        name=name,
+        version=table["version"],
+        license=table["license"],
+        archive=_archive(table["archive"], archives[table["archive"]]),
+        root=_inside(table["root"]),
+        stage=ROOT / _inside(table["stage"]),
+        files=files,
+        strip=table.get("strip", 1),
+        patches=tuple(patches),
+        patched=patched,
+    )
+
+
+def _digest(text: str, what: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise VendorError(f"{what}: {text!r} is not a sha256 (64 lower-case hexadecimal digits)", cure="correct the lock")
+    return text
+
+
+def _inside(path: str) -> str:
+    """``path`` unchanged, if it stays in the folder that it is relative to."""
+    parts = path.split("/")
+    if path.startswith("/") or "\\" in path or ":" in path or any(part in ("", ".", "..") for part in parts):
+        raise VendorError(f"{path!r} would leave its folder, or is not a plain relative path", cure="correct the lock")
+    return path

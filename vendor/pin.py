@@ -1,0 +1,57 @@
+"""Pinning: fill in the hashes of ``lock.toml`` after a person has changed its versions, files or patches.
+
+The only place where a file is believed without a hash; what it writes is a diff for a person to review.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from vendor import archive as archives
+from vendor.lock import LOCK_FILE, Archive, sha256
+from vendor.patching import apply
+
+
+def pin(path: Path = LOCK_FILE, cache: Path = archives.CACHE) -> None:
+    """Recompute every hash in the lock from the archives that it names.
+
+    Raises:
+        VendorError: an archive cannot be had, or a patch does not apply.
+    """
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    tables: dict[str, Any] = document.unwrap()
+    contents: dict[str, dict[str, bytes]] = {}
+    for name, table in tables["archives"].items():
+        unchecked = Archive(name, table["version"], sha256="")
+        file = archives.cached(unchecked, cache)
+        if not file.exists():
+            archives.download(unchecked, file, check=lambda archive, path: None)
+        document["archives"][name]["sha256"] = sha256(file.read_bytes())  # type: ignore[index]
+        contents[name] = _members(file)
+    for name, table in tables["upstreams"].items():
+        target: Any = document["upstreams"][name]  # type: ignore[index]
+        archive = Archive(table["archive"], tables["archives"][table["archive"]]["version"], "")
+        members = contents[archive.name]
+        files = {f: members[archive.member(f"{table['root']}/{f}")] for f in table["files"]}
+        published = {f: sha256(data) for f, data in files.items()}
+        for entry, pinned in zip(table.get("patches", []), target.get("patches", []), strict=True):
+            text = members[archive.member(f"{table['patch_root']}/{entry['name']}")]
+            pinned["sha256"] = sha256(text)
+            apply(entry["name"], text, files, strip=table["strip"])
+        for file_name, digest in published.items():
+            target["files"][file_name] = digest
+        changed = {f: sha256(data) for f, data in files.items() if sha256(data) != published[f]}
+        if set(changed) != set(table.get("patched", {})):
+            target["patched"] = changed
+        elif changed:
+            target["patched"].update(changed)  # keeps the layout of the file
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def _members(path: Path) -> dict[str, bytes]:
+    with tarfile.open(path) as tar:
+        return {member.name: stream.read() for member in tar if member.isreg() and (stream := tar.extractfile(member))}
