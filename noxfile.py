@@ -93,9 +93,10 @@ def demo(session: nox.Session) -> None:
         session.run(str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(python), "--no-index",
                     "--find-links", str(DIST), "--find-links", str(WHEELHOUSE),
                     "sharedlib-loader", "liblmdb-wheel", "lmdb-bindings", "flatc-wheel", external=True)  # fmt: skip
-        shutil.copytree(ROOT / "examples" / "unicode_db", Path(folder, "unicode_db"))
+        # A copy, since building the extension writes into its folder.
+        examples = shutil.copytree(ROOT / "examples", Path(folder, "examples"))
         with session.chdir(folder):
-            session.run(PYTHON, str(Path(folder, "unicode_db", "demo.py")), str(python), external=True)
+            session.run(PYTHON, str(examples / "unicode_db" / "demo.py"), str(python), str(examples), external=True)
 
 
 @nox.session
@@ -125,7 +126,7 @@ def _build_one(session: nox.Session, folder: str) -> None:
         shutil.rmtree(stale)
     log = BUILD / "log" / f"{folder}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [PYTHON, "-m", "build", "--no-isolation", "--wheel", "--sdist", "--outdir", str(DIST), folder]
+    command = [PYTHON, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--sdist", "--outdir", str(DIST), folder]
     try:
         with log.open("w") as chatter:
             session.run(*command, stdout=chatter, stderr=None, external=True)

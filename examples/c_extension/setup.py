@@ -1,0 +1,21 @@
+"""Link against liblmdb.so.0 of liblmdb-wheel, by its SONAME and without an RPATH; one wheel for CPython 3.10 and later."""
+
+import liblmdb_wheel
+from setuptools import Extension, setup
+
+ENGINE = "0.9"
+
+setup(
+    ext_modules=[
+        Extension(
+            "lmdb_count._count",
+            sources=["src/lmdb_count/_count.c"],
+            include_dirs=[str(liblmdb_wheel.include_dir(ENGINE))],
+            library_dirs=[str(liblmdb_wheel.library_dir())],
+            extra_link_args=["-l:" + liblmdb_wheel.engines()[ENGINE].soname],
+            define_macros=[("Py_LIMITED_API", "0x030A0000")],
+            py_limited_api=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp310"}},
+)
