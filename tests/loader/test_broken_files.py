@@ -1,0 +1,147 @@
+"""Files that cannot be loaded: each kind of damage has its own words, and none of them kills the process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import liblmdb_wheel
+import pytest
+from sharedlib_loader import LibraryLoadError, LibraryNotFoundError, SharedLibrary, SharedLibraryError, load
+
+Run = Callable[..., str]
+
+
+def broken(path: Path) -> SharedLibrary:
+    return SharedLibrary(name="sample-3", soname="libsample.so.3", path=path, version="3", distribution="sample-wheel")
+
+
+def refusal(path: Path, kind: type[SharedLibraryError]) -> str:
+    """The error of loading a file that must be refused; its common parts are checked here."""
+    with pytest.raises(kind) as caught:
+        load(broken(path))
+    assert isinstance(caught.value, ImportError)
+    assert caught.value.library == "sample-3"
+    assert caught.value.cure == "pip install --force-reinstall sample-wheel"
+    assert caught.value.tried[0].startswith(f"{path}: ")
+    return str(caught.value)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is LibraryNotFoundError, in the system's words."""
+    message = refusal(tmp_path / "absent.so", LibraryNotFoundError)
+    assert message.startswith("sample-3: the file does not exist\n")
+    assert "absent.so: No such file or directory" in message
+
+
+def test_an_empty_file(tmp_path: Path) -> None:
+    """An empty file is not a shared library."""
+    path = tmp_path / "empty.so"
+    path.touch()
+    assert refusal(path, LibraryLoadError).startswith("sample-3: the file is not a shared library\n")
+
+
+def test_a_text_file(tmp_path: Path) -> None:
+    """A linker script, or any text, is not a shared library."""
+    path = tmp_path / "script.so"
+    path.write_text("INPUT(-l:libsample.so.3)\n" * 10)
+    assert "no ELF header" in refusal(path, LibraryLoadError)
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    """A folder in the library's place cannot be read."""
+    assert "Is a directory" in refusal(tmp_path, LibraryLoadError)
+
+
+def test_a_truncated_file(tmp_path: Path) -> None:
+    """Any shorter file of which a segment is cut is refused before dlopen sees it, which would die of SIGBUS."""
+    whole = liblmdb_wheel.library_path("0.9").read_bytes()
+    path = tmp_path / "cut.so"
+    for size in (4, 40, 64, 100, 400, len(whole) // 2):
+        path.write_bytes(whole[:size])
+        assert refusal(path, LibraryLoadError).startswith("sample-3: the file is truncated\n"), size
+
+
+def test_no_truncation_kills_the_process(run: Run, tmp_path: Path) -> None:
+    """Cut at any length, the file is refused or loads; the process lives."""
+    script = """
+whole, refused = library.path.read_bytes(), 0
+for size in range(0, len(whole), max(1, len(whole) // 100)):
+    cut = Path(sys.argv[2]) / f"cut-{size}.so"
+    cut.write_bytes(whole[:size])
+    try:
+        load(describe(cut, version_of=None), on_conflict="accept")
+    except sharedlib_loader.LibraryLoadError:
+        refused += 1
+print(refused > 90)
+"""
+    assert run(script, liblmdb_wheel.library_path("0.9"), tmp_path) == "True"
+
+
+OTHER = "aarch64" if platform.machine() == "x86_64" else "x86_64"
+
+
+def test_a_file_for_another_architecture(sample: Callable[..., Path]) -> None:
+    """The error names both architectures."""
+    message = refusal(sample(target=f"{OTHER}-linux-gnu.2.17"), LibraryLoadError)
+    assert message.startswith(f"sample-3: the file is built for {OTHER} (64-bit, little-endian)\n")
+    assert f"this interpreter is built for {platform.machine()} (64-bit, little-endian)" in message
+
+
+def test_a_file_for_another_word_size(sample: Callable[..., Path]) -> None:
+    """A 32-bit library is not taken for a damaged one."""
+    message = refusal(sample(target="x86-linux-gnu.2.17"), LibraryLoadError)
+    assert message.startswith("sample-3: the file is built for x86 (32-bit, little-endian)\n")
+
+
+def test_a_file_that_may_not_be_read(run: Run, library: Path) -> None:
+    """Permissions are named as the cause, not the file's contents."""
+    script = """
+import shutil, tempfile
+folder = Path(tempfile.mkdtemp(dir="/tmp"))
+folder.chmod(0o755)
+secret = folder / "secret.so"
+shutil.copyfile(library.path, secret)
+secret.chmod(0)
+if os.geteuid() == 0:
+    os.seteuid(65534)
+try:
+    load(describe(secret))
+except sharedlib_loader.LibraryLoadError as error:
+    print(error)
+finally:
+    if os.getuid() == 0:
+        os.seteuid(0)
+    shutil.rmtree(folder)
+"""
+    message = run(script, library)
+    assert message.startswith("sample-3: the file cannot be read\n")
+    assert "secret.so: Permission denied" in message
+    assert "cause: its permissions, or those of its folder" in message
+
+
+def test_a_missing_dependency(run: Run, compile_c: Callable[..., Path], library: Path, tmp_path: Path) -> None:
+    """Where a library that the file needs is missing, the dynamic loader's words are given."""
+    absent = compile_c("int absent(void) { return 1; }", tmp_path / "libabsent.so", "-shared", "-Wl,-soname,libabsent.so")
+    source = "int absent(void); int sample_version(void) { return absent(); }"
+    path = compile_c(source, tmp_path / "needs.so", "-shared", "-Wl,-soname,libsample.so.3", absent)
+    os.unlink(absent)
+    message = refusal(path, LibraryLoadError)
+    assert message.startswith("sample-3: the dynamic loader refuses the file\n")
+    assert re.search(r"tried: \S+needs.so: libabsent.so: cannot open shared object file", message)
+
+
+def test_a_failed_load_can_be_repeated(run: Run, library: Path, tmp_path: Path) -> None:
+    """An error is not remembered: once the file is whole, load() works."""
+    script = """
+target = describe(Path(sys.argv[2]) / "later.so")
+try:
+    load(target)
+except sharedlib_loader.LibraryNotFoundError:
+    target.path.write_bytes(library.path.read_bytes())
+print(load(target).version)
+"""
+    assert run(script, library, tmp_path) == "3"

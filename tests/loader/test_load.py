@@ -1,0 +1,152 @@
+"""Loading: once, locally, for good, and with a record of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sharedlib_loader
+from sharedlib_loader import SharedLibrary
+
+Run = Callable[..., str]
+
+
+def test_the_record_says_what_was_loaded(run: Run, library: Path) -> None:
+    """load() returns name, path, SONAME, version, handle and origin, and no conflict."""
+    script = """
+record = load(library)
+same = ctypes.CDLL(None, handle=record.handle).sample_version()
+print(json.dumps([record.name, str(record.path), record.soname, record.version, record.origin, record.conflict, same]))
+"""
+    assert json.loads(run(script, library)) == ["sample-3", str(library), "libsample.so.3", "3", "wheel", None, 3]
+
+
+def test_the_record_is_frozen(run: Run, library: Path) -> None:
+    """Nobody can change what load() found."""
+    script = """
+try:
+    load(library).path = "other"
+except AttributeError as error:
+    print(error)
+"""
+    assert run(script, library) == "cannot assign to field 'path'"
+
+
+def test_loading_again_gives_the_same_record(run: Run, library: Path) -> None:
+    """load() is idempotent, also for an equal description."""
+    script = """
+first = load(library)
+print(load(library) is first, sys.getrefcount(first) > 0)
+count = sum("libsample" in line for line in open("/proc/self/maps"))
+load(library, on_conflict="accept")
+print(sum("libsample" in line for line in open("/proc/self/maps")) == count)
+"""
+    assert run(script, library) == "True True\nTrue"
+
+
+def test_the_library_is_private(run: Run, library: Path) -> None:
+    """The global scope of the process does not get the library's names (RTLD_LOCAL)."""
+    assert run("load(library); print(hasattr(ctypes.CDLL(None), 'sample_version'))", library) == "False"
+
+
+def test_a_later_dependent_binds_to_it(
+    run: Run, library: Path, compile_c: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A library with DT_NEEDED for the SONAME, without RPATH, loads after load() and not before."""
+    flags = ["-shared", f"-L{library.parent}", "-l:libsample.so.3"]
+    source = "int sample_version(void); int twice(void) { return 2 * sample_version(); }"
+    dependent = compile_c(source, tmp_path / "dependent.so", *flags)
+    script = """
+try:
+    ctypes.CDLL(sys.argv[2])
+except OSError as error:
+    print(error)
+load(library)
+print(ctypes.CDLL(sys.argv[2]).twice())
+"""
+    before, after = run(script, library, dependent).splitlines()
+    assert before == "libsample.so.3: cannot open shared object file: No such file or directory"
+    assert after == "6"
+
+
+def test_importing_loads_nothing(python: Run) -> None:
+    """Importing loader and provider opens no library, starts no process and changes no environment variable."""
+    script = """
+import ctypes, os, sys
+from importlib.metadata import entry_points
+events, before = [], dict(os.environ)
+sys.addaudithook(lambda event, args: events.append((event, args)))
+import sharedlib_loader, liblmdb_wheel
+print([e for e in events if e[0] in ("ctypes.dlopen", "subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec")])
+print(os.environ == before, any("liblmdb.so" in line for line in open("/proc/self/maps")))
+liblmdb_wheel.load("0.9")
+print(any(event == "ctypes.dlopen" for event, _ in events))
+"""
+    assert python(script) == "[]\nTrue False\nTrue"
+
+
+def test_a_library_that_was_there_is_said_to_be(run: Run, library: Path) -> None:
+    """The origin is "already loaded" where the very file was in the process before."""
+    script = "ctypes.CDLL(sys.argv[1]); record = load(library); print(record.origin, record.conflict)"
+    assert run(script, library) == "already loaded None"
+
+
+def test_sixty_four_threads_load_once(run: Run, library: Path) -> None:
+    """Threads that call load() at the same moment get one record, from one dlopen of the file."""
+    script = """
+import threading
+opened = []
+sys.addaudithook(lambda event, args: opened.append(args[0]) if event == "ctypes.dlopen" else None)
+barrier, records = threading.Barrier(64), []
+def work():
+    barrier.wait()
+    records.append(load(library))
+threads = [threading.Thread(target=work) for _ in range(64)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(len(records), len(set(map(id, records))), opened.count(sys.argv[1]))
+"""
+    # Twice: the question whether it is there already (RTLD_NOLOAD), and the load.
+    assert run(script, library) == "64 1 2"
+
+
+def test_a_child_of_fork_can_load(run: Run, library: Path, sample: Callable[..., Path]) -> None:
+    """A child keeps what the parent loaded, and can load more although another thread held the lock at fork()."""
+    other = sample(soname="libsample.so.4")
+    script = """
+import threading
+from sharedlib_loader import _runtime
+record, held = load(library), threading.Event()
+def hold():
+    with _runtime._lock:
+        held.set()
+        threading.Event().wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    more = load(describe(sys.argv[2], name="sample-4", soname="libsample.so.4"))
+    os._exit(0 if load(library) is record and more.conflict is None else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
+"""
+    options = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}  # Python 3.12 warns of fork() with threads: the point here
+    assert run(script, library, other, **options) == "0"
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    """on_conflict takes three words; nothing is loaded for any other."""
+    library = SharedLibrary(name="x", soname="x.so", path=Path("/x.so"), version="1", distribution="x")
+    with pytest.raises(ValueError, match="on_conflict must be 'raise', 'warn' or 'accept', not 'ignore'"):
+        sharedlib_loader.load(library, on_conflict="ignore")  # type: ignore[arg-type]
+
+
+def test_the_version_is_what_the_library_says(run: Run, library: Path) -> None:
+    """The record's version comes from the loaded library; without a way to ask, from the description."""
+    script = """
+print(load(describe(sys.argv[1], version="99")).version)
+print(load(describe(sys.argv[1], version="99", version_of=None)).version)
+"""
+    assert run(script, library) == "3\n99"

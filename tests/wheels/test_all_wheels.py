@@ -1,0 +1,45 @@
+"""What holds for each of the four wheels and sdists."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("sharedlib_loader", "liblmdb_wheel", "lmdb_bindings", "flatc_wheel")
+PURE = ("sharedlib_loader", "lmdb_bindings")
+
+Files = Callable[[str], dict[str, bytes]]
+
+
+@pytest.mark.parametrize("package", PURE)
+def test_a_pure_wheel_is_for_everybody(package: str, built: Callable[[str], Path], files: Files) -> None:
+    """Loader and binding are py3-none-any, and have no compiled file."""
+    assert built(f"{package}-*.whl").name.endswith("-py3-none-any.whl")
+    assert not [name for name, data in files(package).items() if data[:4] == b"\x7fELF"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_wheel_is_typed_and_licensed(package: str, files: Files) -> None:
+    """Each wheel says that its sources carry type hints, and has its licence."""
+    names = set(files(package))
+    assert f"{package}/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_wheel_has_one_top_level_package(package: str, files: Files) -> None:
+    """Nothing but the package, its metadata and its scripts is installed."""
+    tops = {name.split("/")[0].split("-")[0] for name in files(package)}
+    assert tops == {package}
+
+
+@pytest.mark.parametrize(("package", "upstream"), [("liblmdb_wheel", "lmdb-0.9"), ("flatc_wheel", "flatbuffers")])
+def test_an_sdist_carries_its_sources(package: str, upstream: str, built: Callable[[str], Path]) -> None:
+    """A native sdist has the staged sources, with their licence and the record of where they come from."""
+    with tarfile.open(built(f"{package}-*.tar.gz")) as sdist:
+        names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
+    assert {f"upstream/{upstream}/PROVENANCE.json", f"upstream/{upstream}/LICENSE"} <= names
+    assert not [name for name in names if name.startswith(("build/", "src/liblmdb_wheel/lib/"))]

@@ -1,0 +1,79 @@
+"""Installing from sources: from an sdist without a network, and editable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def pip(new_environment: Callable[..., Path]) -> Callable[..., Path]:
+    """pip without index or network, in a fresh environment that has the build requirements; gives its interpreter."""
+    python = new_environment()
+    site = next((python.parent.parent / "lib").glob("python*")) / "site-packages"
+    # The build requirements are those of the tools' environment. Appended, so what is installed here comes first.
+    (site / "build-requirements.pth").write_text(sysconfig.get_path("purelib"))
+
+    def pip(*arguments: str | Path) -> Path:
+        base = ["install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall"]
+        nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "--python", str(python), *base, *map(str, arguments)],
+            capture_output=True, text=True, check=False, env={**os.environ, **nowhere},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return python
+
+    return pip
+
+
+def where(python: Path, package: str) -> Path:
+    """The folder that a package is imported from."""
+    script = f"import {package}; print({package}.__file__)"
+    found = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd="/")
+    return Path(found.stdout.strip()).parent
+
+
+@pytest.mark.parametrize("package", ["sharedlib_loader", "liblmdb_wheel", "lmdb_bindings", "flatc_wheel"])
+def test_an_sdist_installs_without_a_network(
+    package: str, built: Callable[[str], Path], pip: Callable[..., Path]
+) -> None:
+    """Each sdist carries all of its sources: pip installs it with the index disabled."""
+    python = pip(built(f"{package}-*.tar.gz"))
+    assert where(python, package).is_relative_to(python.parent.parent)
+    if package == "flatc_wheel":
+        assert subprocess.run([python.parent / "flatc", "--version"], capture_output=True, check=True).stdout
+    if package == "liblmdb_wheel":
+        script = "import liblmdb_wheel; print(*(liblmdb_wheel.load(e).version for e in liblmdb_wheel.engines()))"
+        done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd="/")
+        assert done.stdout == "0.9.36 1.0.2\n"
+
+
+def test_an_editable_provider_works(pip: Callable[..., Path], tmp_path: Path) -> None:
+    """An editable install builds the libraries beside the sources, where the package is then imported from."""
+    ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+    project = shutil.copytree(ROOT / "liblmdb_wheel", tmp_path / "liblmdb_wheel", ignore=ignored)
+    python = pip("--editable", project)
+    assert where(python, "liblmdb_wheel") == project / "src" / "liblmdb_wheel"
+    script = "import liblmdb_wheel; print(liblmdb_wheel.load('1.0').path)"
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd="/")
+    assert done.stdout.strip() == str(project / "src" / "liblmdb_wheel" / "lib" / "liblmdb.so.1")
+
+
+def test_an_unstaged_tree_says_what_to_do(tmp_path: Path) -> None:
+    """A build without the third-party sources fails with the command that fetches them."""
+    ignored = shutil.ignore_patterns("build", "upstream", "*.egg-info", "__pycache__", "lib", "include")
+    project = shutil.copytree(ROOT / "liblmdb_wheel", tmp_path / "liblmdb_wheel", ignore=ignored)
+    command = [sys.executable, "setup.py", "--quiet", "build_py"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "lmdb.h is missing. In a checkout, run: python -m vendor fetch" in done.stderr
