@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from setuptools import setup
+
 from sharedlib_loader.build import BuildError, SharedObject, Toolchain, native_wheel, public_names
 
 UPSTREAM = Path(__file__).resolve().parent / "upstream"

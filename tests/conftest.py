@@ -14,10 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 
 
-
 def zig(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Call the pinned compiler."""
-    return subprocess.run([sys.executable, "-m", "ziglang", *map(str, arguments)], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "ziglang", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture(scope="session")

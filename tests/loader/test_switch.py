@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from sharedlib_loader import SharedLibrary, SwitchError, load
 
 Run = Callable[..., str]

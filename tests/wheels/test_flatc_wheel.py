@@ -9,8 +9,8 @@ from zipfile import ZipFile
 
 import pytest
 from packaging.utils import parse_wheel_filename
-from sharedlib_loader.build import TARGETS, host
 
+from sharedlib_loader.build import TARGETS, host
 from tests.wheels.elf import Elf
 
 ROOT = Path(__file__).resolve().parents[2]

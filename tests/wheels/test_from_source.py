@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def pip(new_environment: Callable[..., Path]) -> Callable[..., Path]:
-    """pip without index or network, in a fresh environment that has the build requirements; gives its interpreter."""
+    """Pip without index or network, in a fresh environment that has the build requirements; gives its interpreter."""
     python = new_environment()
     site = next((python.parent.parent / "lib").glob("python*")) / "site-packages"
     # The build requirements are those of the tools' environment. Appended, so what is installed here comes first.

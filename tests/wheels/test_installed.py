@@ -37,7 +37,10 @@ def extension(
     site = site_packages(python)
     folder = tmp_path_factory.mktemp("extension")
     include = subprocess.run(
-        [python, "-c", "import sysconfig; print(sysconfig.get_path('include'))"], capture_output=True, text=True, check=True
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('include'))"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
     if not Path(include, "Python.h").exists():
         pytest.skip("this Python was installed without Python.h, so no extension can be compiled for it")
@@ -173,7 +176,7 @@ def test_flatc_is_on_path(installed: Path) -> None:
     assert done.stdout == "flatc version 25.12.19\n"
 
 
-def test_the_provider_tells_how_to_link(installed: Path, tmp_path: Path, compile_c: Callable[..., Path]) -> None:
+def test_the_provider_tells_how_to_link(installed: Path, tmp_path: Path) -> None:
     """A C program compiled with --cflags and --libs, from a path with spaces, runs with each engine."""
     for engine, version in (("0.9", "0.9.36"), ("1.0", "1.0.2")):
         base = [installed, "-m", "liblmdb_wheel", "--engine", engine]
@@ -210,6 +213,7 @@ for function in (liblmdb_wheel.load, liblmdb_wheel.include_dir, liblmdb_wheel.li
     except ValueError as error:
         print(error)
 """
-    assert python(script, executable=installed).splitlines() == [
-        "there is no LMDB engine '0.8': choose one of '0.9', '1.0'"
-    ] * 3
+    assert (
+        python(script, executable=installed).splitlines()
+        == ["there is no LMDB engine '0.8': choose one of '0.9', '1.0'"] * 3
+    )

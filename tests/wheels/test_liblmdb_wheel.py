@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from packaging.utils import parse_wheel_filename
-from sharedlib_loader.build import host, public_names
 
+from sharedlib_loader.build import host, public_names
 from tests.wheels.elf import Elf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def test_the_wheel_is_platlib(files: Files) -> None:
 
 
 def test_auditwheel_accepts_it_as_manylinux2014(built: Callable[[str], Path]) -> None:
-    """auditwheel finds nothing in it that manylinux2014 (manylinux_2_17) does not have."""
+    """Auditwheel finds nothing in it that manylinux2014 (manylinux_2_17) does not have."""
     command = [sys.executable, "-m", "auditwheel", "show", "--json", str(built("liblmdb_wheel-*.whl"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -89,4 +89,5 @@ def _library(engine: str) -> SharedLibrary:
     try:
         return _ENGINES[engine]
     except KeyError:
-        raise ValueError(f"there is no LMDB engine {engine!r}: choose one of {', '.join(map(repr, _ENGINES))}") from None
+        known = ", ".join(map(repr, _ENGINES))
+        raise ValueError(f"there is no LMDB engine {engine!r}: choose one of {known}") from None

@@ -42,7 +42,8 @@ def description() -> dict[str, object]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m liblmdb_wheel", description="How to link the LMDB in this environment.")
+    about = "How to link the LMDB of this environment."
+    parser = argparse.ArgumentParser(prog="python -m liblmdb_wheel", description=about)
     parser.add_argument("--engine", choices=list(liblmdb_wheel.engines()), default="0.9", help="default: 0.9")
     parser.add_argument("--cflags", action="store_true", help="compiler flags, quoted for a shell")
     parser.add_argument("--libs", action="store_true", help="linker flags, quoted for a shell")

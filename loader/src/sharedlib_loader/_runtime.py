@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 __all__ = [
     "Conflict",
@@ -122,8 +122,8 @@ class SharedLibraryError(ImportError):
     """
 
     def __init__(self, library: str, problem: str, *, tried: tuple[str, ...] = (), cause: str, cure: str) -> None:
-        lines = [f"{library}: {problem}", *(f"  tried: {place}" for place in tried), f"  cause: {cause}", f"  cure: {cure}"]
-        super().__init__("\n".join(lines), name=library)
+        places = "".join(f"\n  tried: {place}" for place in tried)
+        super().__init__(f"{library}: {problem}{places}\n  cause: {cause}\n  cure: {cure}", name=library)
         self.library = library
         self.tried = tried
         self.cause = cause
@@ -244,7 +244,7 @@ def _open(library: SharedLibrary, target: str) -> ctypes.CDLL:
                 f"the system has no {target} that can be loaded",
                 tried=(f"{target}: {error}",),
                 cause=f"{library.switch} is 'system', and the system's loader does not find or accept the library",
-                cure=f"install the system's package, or unset {library.switch} to use the one in {library.distribution}",
+                cure=f"install the system's package, or unset {library.switch} to use {library.distribution}'s",
             ) from error
         raise LibraryLoadError(
             library.name,
@@ -280,7 +280,7 @@ def _conflict_error(library: SharedLibrary, record: LoadedLibrary, conflict: Con
         f"{conflict.path} (version {conflict.version or 'unknown'})",
         tried=(f"dlopen({library.soname!r}, RTLD_NOLOAD): {conflict.path}",),
         cause="that copy was loaded first, by another package, LD_PRELOAD or LD_LIBRARY_PATH; native code would use it",
-        cure=f"load {library.name} before whatever brings that copy, or set {library.switch}={conflict.path} to share it",
+        cure=f"load {library.name} before what brings that copy, or set {library.switch}={conflict.path} to share it",
     )
 
 
@@ -307,7 +307,7 @@ _RTLD_DI_LINKMAP = 2  # <dlfcn.h>: the same on every glibc architecture
 class _LinkMap(ctypes.Structure):
     """The public head of ``struct link_map`` (<link.h>)."""
 
-    _fields_ = [("l_addr", ctypes.c_size_t), ("l_name", ctypes.c_char_p)]  # noqa: RUF012 (ctypes reads it so)
+    _fields_ = [("l_addr", ctypes.c_size_t), ("l_name", ctypes.c_char_p)]
 
 
 def _open_if_mapped(target: str) -> ctypes.CDLL | None:
@@ -330,34 +330,40 @@ def _path_of(cdll: ctypes.CDLL) -> Path:
 
 # -- the file, before the dynamic loader sees it ---------------------------------------------------------------------
 
-_MACHINES = {3: "x86", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv", 258: "loongarch"}
+# e_machine (ELF gABI, chapter 4): enough to name what people mix up.
+_MACHINES = {
+    3: "x86", 8: "mips", 20: "ppc", 21: "ppc64", 22: "s390", 40: "arm", 62: "x86_64", 183: "aarch64", 243: "riscv",
+    258: "loongarch",
+}  # fmt: skip
+_HEADER_SIZE = 64  # of a 64-bit file; a 32-bit one has 52 bytes, and code after them
 _PT_LOAD = 1
 
 
 def _check_file(library: SharedLibrary, path: str) -> None:
     """Refuse a file that cannot work, in words. ``dlopen`` of a truncated file does not fail: it dies of SIGBUS."""
 
-    def refuse(kind: type[SharedLibraryError], problem: str, reason: object, cause: str) -> SharedLibraryError:
-        return kind(library.name, problem, tried=(f"{path}: {reason}",), cause=cause, cure=_cure(library, path))
+    def refusal(problem: str, reason: object, cause: str) -> SharedLibraryError:
+        kind = LibraryNotFoundError if isinstance(reason, FileNotFoundError) else LibraryLoadError
+        words = reason.strerror if isinstance(reason, OSError) else reason
+        return kind(library.name, problem, tried=(f"{path}: {words}",), cause=cause, cure=_cure(library, path))
 
     try:
         with open(path, "rb") as stream:
-            head = stream.read(64)
+            head = stream.read(_HEADER_SIZE)
             size = os.fstat(stream.fileno()).st_size
-            mine = _own_head()
             if head[:4] != b"\x7fELF":
-                raise refuse(LibraryLoadError, "the file is not a shared library", "no ELF header", "it is empty or was overwritten")
-            if len(head) < 64 or size < _end_of_segments(stream.read, stream.seek, head):
-                raise refuse(LibraryLoadError, "the file is truncated", f"{size} bytes, and its segments need more",
-                             "a copy or an installation was cut short")  # fmt: skip
-            if _architecture(head) != _architecture(mine):
-                raise refuse(LibraryLoadError, f"the file is built for {_architecture(head)}", "wrong architecture",
-                             f"this interpreter is built for {_architecture(mine)}")  # fmt: skip
+                raise refusal("the file is not a shared library", "no ELF header", "it is empty or was overwritten")
+            if len(head) < _HEADER_SIZE or size < _end_of_segments(stream, head):
+                reason = f"{size} bytes, and its segments need more"
+                raise refusal("the file is truncated", reason, "a copy or an installation was cut short")
+            built_for, mine = _architecture(head), _architecture(_own_head())
+            if built_for != mine:
+                cause = f"this interpreter is built for {mine}"
+                raise refusal(f"the file is built for {built_for}", "wrong architecture", cause)
     except FileNotFoundError as error:
-        raise refuse(LibraryNotFoundError, "the file does not exist", error.strerror,
-                     "the installation is incomplete, or the file was removed") from error  # fmt: skip
+        raise refusal("the file does not exist", error, "the installation is incomplete, or it was removed") from error
     except OSError as error:
-        raise refuse(LibraryLoadError, "the file cannot be read", error.strerror, "its permissions, or those of its folder") from error
+        raise refusal("the file cannot be read", error, "its permissions, or those of its folder") from error
 
 
 def _own_head() -> bytes:
@@ -372,22 +378,21 @@ def _architecture(head: bytes) -> str:
     return f"{_MACHINES.get(machine, f'machine {machine}')} ({32 * head[4]}-bit, {order}-endian)"
 
 
-def _end_of_segments(read: Callable[[int], bytes], seek: Callable[[int], int], head: bytes) -> int:
+def _end_of_segments(stream: BinaryIO, head: bytes) -> int:
     """The number of bytes that the file must have for every ``PT_LOAD`` segment to be whole."""
     order = "<" if head[5] == 1 else ">"
     is_64 = head[4] == 2
     e_phoff = struct.unpack_from(order + ("Q" if is_64 else "I"), head, 32 if is_64 else 28)[0]
     e_phentsize, e_phnum = struct.unpack_from(order + "HH", head, 54 if is_64 else 42)
-    seek(e_phoff)
-    table = read(e_phentsize * e_phnum)
+    stream.seek(e_phoff)
+    table = stream.read(e_phentsize * e_phnum)
     end: int = e_phoff + e_phentsize * e_phnum
     if len(table) < e_phentsize * e_phnum:
         return end
+    # p_type, p_offset, p_filesz of Elf64_Phdr and Elf32_Phdr
+    layout = struct.Struct(order + ("I4xQ16xQ" if is_64 else "II8xI"))
     for at in range(0, len(table), e_phentsize):
-        p_type = struct.unpack_from(order + "I", table, at)[0]
-        p_offset, p_filesz = (
-            struct.unpack_from(order + "Q16xQ", table, at + 8) if is_64 else struct.unpack_from(order + "I8xI", table, at + 4)
-        )
+        p_type, p_offset, p_filesz = layout.unpack_from(table, at)
         if p_type == _PT_LOAD:
             end = max(end, p_offset + p_filesz)
     return end

@@ -56,7 +56,8 @@ class SharedObject:
         mapped = [f"-ffile-prefix-map={source}/=" for source in {source.parent for source in self.sources}]
         objects = toolchain.compile(self.sources, [*COMPILE, *self.flags, *mapped], work)
         script = work / "exports.map"
-        script.write_text("{ global: " + " ".join(f"{name};" for name in self.exports) + " local: *; };\n", encoding="utf-8")
+        names = " ".join(f"{name};" for name in self.exports)
+        script.write_text(f"{{ global: {names} local: *; }};\n", encoding="utf-8")
         output = folder / self.soname
         named = [f"-Wl,-soname,{self.soname}", f"-Wl,--version-script={script}"]
         toolchain.link(toolchain.cc, objects, [*LINK, *named, *self.libraries], output)

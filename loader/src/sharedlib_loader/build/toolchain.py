@@ -16,7 +16,6 @@ from pathlib import Path
 
 from sharedlib_loader.build.targets import Libc, Target, host
 
-
 # What zig links into a static C++ executable: its own compiler-rt, LLVM's C++ runtime, musl.
 _ZIG_RUNTIME_LICENCES = {
     "zig/LICENSE": "LICENSE",
@@ -64,7 +63,7 @@ class Toolchain:
             return cls(tuple(shlex.split(cc)), tuple(shlex.split(os.environ.get("CXX", "c++"))), (tag,))
         target = host(libc)
         if target is None:
-            raise BuildError(f"no target for this machine and {libc}: set CC and CXX to a compiler, or add a row to targets.py")
+            raise BuildError(f"targets.py has no row for this machine and {libc}: set CC and CXX to a compiler")
         return cls.zig(target, cache)
 
     @classmethod
@@ -73,7 +72,7 @@ class Toolchain:
         try:
             import ziglang
         except ImportError as error:
-            raise BuildError("ziglang is not installed and CC is not set: pip install ziglang, or set CC and CXX") from error
+            raise BuildError("there is no compiler: pip install ziglang, or set CC and CXX") from error
         folder = Path(ziglang.__file__).parent
         zig = str(folder / "zig")
         return cls(
@@ -124,9 +123,10 @@ class Toolchain:
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         except OSError as error:
-            raise BuildError(f"{command[0]} cannot be run: {error.strerror}. Correct CC and CXX, or unset them.") from error
+            raise BuildError(f"{command[0]} cannot be run: {error.strerror}. Correct CC and CXX.") from error
         if done.returncode != 0:
-            raise BuildError(f"{shlex.join(command)}\nfailed with exit status {done.returncode}:\n{done.stdout}{done.stderr}")
+            said = done.stdout + done.stderr
+            raise BuildError(f"{shlex.join(command)}\nfailed with exit status {done.returncode}:\n{said}")
 
 
 def _progress(what: str, start: float) -> None:
