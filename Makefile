@@ -1,8 +1,8 @@
-# make demo | make test | make lint | make build: each is a session of noxfile.py. Needs Python 3.10 or later and make.
+# make demo | test | lint | docs | build | vendor: each is a session of noxfile.py. Needs Python 3.10 or later and make.
 PYTHON ?= python3
 
-.PHONY: demo test lint build vendor
-demo test lint build vendor: .venv/ready
+.PHONY: demo test lint docs build vendor
+demo test lint docs build vendor: .venv/ready
 	.venv/bin/python -m nox --session $@
 
 .venv/ready: constraints.txt

@@ -100,6 +100,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/docs; a warning is an error."""
+    build(session)
+    session.run(PYTHON, "-m", "sphinx", "-q", "-W", "docs", str(BUILD / "docs"), external=True)
+
+
+@nox.session
 def constraints(session: nox.Session) -> None:
     """Pin every development tool by version and hash."""
     session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "--group", "dev", "--universal", "--python-version", "3.10",

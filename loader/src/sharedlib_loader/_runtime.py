@@ -154,6 +154,7 @@ class SwitchError(SharedLibraryError):
 
 _lock = threading.Lock()
 _loaded: dict[SharedLibrary, LoadedLibrary] = {}
+_kept: list[ctypes.CDLL] = []  # PyPy closes a library when the object is collected
 
 
 def _renew_lock() -> None:
@@ -203,12 +204,13 @@ def _load(library: SharedLibrary) -> LoadedLibrary:
     if _open_if_mapped(target) is not None:
         origin = "already loaded"
     cdll = _open(library, target)
+    _kept.append(cdll)
     return LoadedLibrary(
         name=library.name,
         path=_path_of(cdll),
         soname=library.soname,
         version=_version(library, cdll) or library.version,
-        handle=cdll._handle,
+        handle=_handle(cdll),
         origin=origin,
         conflict=_conflict(library, cdll),
     )
@@ -260,7 +262,7 @@ def _conflict(library: SharedLibrary, cdll: ctypes.CDLL) -> Conflict | None:
     winner = _open_if_mapped(library.soname)
     if winner is None:
         return Conflict(path=None, version=None)
-    if winner._handle == cdll._handle:
+    if _handle(winner) == _handle(cdll):
         return None
     return Conflict(path=_path_of(winner), version=_version(library, winner))
 
@@ -318,12 +320,17 @@ def _open_if_mapped(target: str) -> ctypes.CDLL | None:
         return None
 
 
+def _handle(cdll: ctypes.CDLL) -> int:
+    """What ``dlopen`` returned: CPython has the number itself, PyPy an object that converts to it."""
+    return int(cdll._handle)
+
+
 def _path_of(cdll: ctypes.CDLL) -> Path:
     """The file behind a handle, as the dynamic loader knows it."""
     dlinfo = ctypes.CDLL(None).dlinfo
     dlinfo.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.POINTER(_LinkMap))]
     link_map = ctypes.POINTER(_LinkMap)()
-    if dlinfo(cdll._handle, _RTLD_DI_LINKMAP, ctypes.byref(link_map)) != 0:
+    if dlinfo(_handle(cdll), _RTLD_DI_LINKMAP, ctypes.byref(link_map)) != 0:
         raise OSError(f"dlinfo fails for {cdll._name}")
     return Path(os.fsdecode(link_map.contents.l_name))
 
