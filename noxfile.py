@@ -109,9 +109,9 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def constraints(session: nox.Session) -> None:
     """Pin every development tool by version and hash."""
-    session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "--group", "dev", "--universal", "--python-version", "3.10",
-                "--generate-hashes", "--no-header", "--no-annotate", "--upgrade", "-o", "constraints.txt",
-                external=True)  # fmt: skip
+    shape = ["--universal", "--python-version", "3.10", "--generate-hashes", "--no-header", "--no-annotate"]
+    session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "--group", "dev", *shape, "--upgrade",
+                "-o", "constraints.txt", external=True)  # fmt: skip
 
 
 def _state(*folders: str) -> str:

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from setuptools import setup
+
 from sharedlib_loader.build import BuildError, Toolchain, native_wheel
 
 UPSTREAM = Path(__file__).resolve().parent / "upstream" / "flatbuffers"
@@ -49,7 +50,7 @@ def build_flatc(toolchain: Toolchain, scripts: Path, work: Path) -> None:
     toolchain.link(toolchain.cxx, objects, LINK, scripts / "flatc")
 
 
-def copy_reflection_schema(toolchain: Toolchain, package: Path, work: Path) -> None:
+def copy_reflection_schema(_toolchain: Toolchain, package: Path, _work: Path) -> None:
     (package / "schema").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(UPSTREAM / "reflection" / "reflection.fbs", package / "schema" / "reflection.fbs")
 

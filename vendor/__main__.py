@@ -23,8 +23,8 @@ def fetch(upstreams: list[Upstream], console: Console) -> int:
             continue
         with console.status(f"{upstream.name} {upstream.version}: fetching {upstream.archive.filename}"):
             stage(upstream)
-        place = upstream.stage.relative_to(ROOT)
-        console.print(f"{upstream.name} {upstream.version}: {len(upstream.files)} files, {len(upstream.patches)} patches -> {place}")
+        what = f"{len(upstream.files)} files, {len(upstream.patches)} patches"
+        console.print(f"{upstream.name} {upstream.version}: {what} -> {upstream.stage.relative_to(ROOT)}")
     return 0
 
 
@@ -48,21 +48,29 @@ def status(upstreams: list[Upstream], console: Console) -> int:
         cached = "yes" if archive.cached(u.archive).exists() else "no"
         lines = differences(u)
         staged = "yes" if not lines else lines[0] if len(lines) == 1 else f"{len(lines)} differences"
-        table.add_row(u.name, u.version, u.license, str(len(u.files)), str(len(u.patches)), u.archive.filename, cached, staged)
+        files, patches = str(len(u.files)), str(len(u.patches))
+        table.add_row(u.name, u.version, u.license, files, patches, u.archive.filename, cached, staged)
     console.print(table)
     return 0
 
 
 COMMANDS = {"fetch": fetch, "verify": verify, "status": status}
-
-_EPILOG = "\n".join([*(f"{name}: {act.__doc__}" for name, act in COMMANDS.items()), "pin: Write the hashes of what the lock names into it, after a change of versions; review the diff."])
+PIN = "Write the hashes of all that the lock names into it, after a change of versions or files; review the diff."
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m vendor", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawTextHelpFormatter)
+    acts = [*(f"{name}: {act.__doc__}" for name, act in COMMANDS.items()), f"pin: {PIN}"]
+    parser = argparse.ArgumentParser(
+        prog="python -m vendor",
+        description=__doc__,
+        epilog="\n".join(acts),
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
     parser.add_argument("command", choices=[*COMMANDS, "pin"])
     parser.add_argument("upstream", nargs="*", help="only these upstreams (default: all)")
     arguments = parser.parse_args(argv)
+    if arguments.command == "pin" and arguments.upstream:
+        parser.error("pin takes no upstreams: it writes the hashes of all")
     try:
         if arguments.command == "pin":  # the lock is not valid yet: its hashes are what is to be written
             pin()
@@ -72,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         if unknown := set(arguments.upstream) - set(lock):
             parser.error(f"no such upstream: {', '.join(sorted(unknown))}; the lock has {', '.join(lock)}")
         chosen = [lock[name] for name in arguments.upstream or lock]
-        return COMMANDS[arguments.command](chosen, Console(highlight=False))
+        return COMMANDS[arguments.command](chosen, Console(highlight=False, markup=False, emoji=False))
     except VendorError as error:
         print(f"vendor: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tarfile
@@ -12,6 +13,8 @@ from vendor.errors import VendorError
 from vendor.lock import ROOT, Archive, sha256
 
 CACHE = Path(os.environ.get("VENDOR_CACHE", ROOT / "vendor" / "cache"))
+
+_TIMEOUT = 60  # seconds without a byte, after which the network counts as gone
 
 
 def cached(archive: Archive, cache: Path = CACHE) -> Path:
@@ -36,28 +39,34 @@ def download(archive: Archive, path: Path, *, check: Callable[[Archive, Path], N
     """Download to a ``.part`` file, check it, then rename: ``path`` exists only whole and accepted by ``check``."""
     # Imported here, so that a run that finds everything in the cache needs neither library nor network.
     import requests
-    from pypi_simple import PyPISimple, PyPISimpleError
+    from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError, UnsupportedRepoVersionError
 
-    by_hand = f"run again with a network, or put {archive.filename} (sha256 {archive.sha256}) into {path.parent} by hand"
+    wanted = f"{archive.filename} (sha256 {archive.sha256})"
+    by_hand = f"run again with a network, or put {wanted} into {path.parent} by hand"
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with PyPISimple() as index:
-            page = index.get_project_page(archive.name)
+            page = index.get_project_page(archive.name, timeout=_TIMEOUT)
             package = next((p for p in page.packages if p.filename == archive.filename), None)
             if package is None:
                 raise VendorError(f"the package index has no {archive.filename}", cure=by_hand)
-            index.download_package(package, part, verify=False, keep_on_error=False)
+            index.download_package(package, part, verify=False, keep_on_error=False, timeout=_TIMEOUT)
         check(archive, part)
         part.replace(path)
     except requests.RequestException as error:
-        raise VendorError(f"the download of {archive.filename} failed or was cut short: {error}", cure=by_hand) from error
-    except PyPISimpleError as error:
+        problem = f"the download of {archive.filename} failed or was cut short: {error}"
+        raise VendorError(problem, cure=by_hand) from error
+    except NoSuchProjectError as error:
         raise VendorError(f"the package index does not know {archive.name}: {error}", cure=by_hand) from error
+    except (UnsupportedContentTypeError, UnsupportedRepoVersionError) as error:
+        raise VendorError(f"the answer for {archive.name} is not a package index's: {error}", cure=by_hand) from error
     except OSError as error:
-        raise VendorError(f"{part} cannot be written: {error.strerror}", cure="free some space, or name another folder in VENDOR_CACHE") from error
+        cure = "free some space, or name another folder in VENDOR_CACHE"
+        raise VendorError(f"{part} cannot be written: {error.strerror}", cure=cure) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where it could not be written, and the error on its way says why
+            part.unlink()
 
 
 def check(archive: Archive, path: Path) -> None:
@@ -68,8 +77,9 @@ def check(archive: Archive, path: Path) -> None:
             digest.update(chunk)
     if digest.hexdigest() != archive.sha256:
         raise VendorError(
-            f"{path} has sha256 {digest.hexdigest()}, and the lock says {archive.sha256}: it was cut short or is another file",
-            cure=f"delete {path} and run again; if the hash stays wrong, do not use that file",
+            f"{path} has sha256 {digest.hexdigest()}, and the lock says {archive.sha256}: "
+            "it was cut short or is another file",
+            cure=f"delete {path}, if it is still there, and run again; if the hash stays wrong, do not use that file",
         )
 
 
@@ -95,6 +105,7 @@ def read_members(path: Path, wanted: Iterable[tuple[str, str]]) -> dict[str, byt
                 raise VendorError(f"{name} in {path.name} is not a regular file", cure=cure)
             data = stream.read()
             if sha256(data) != digest:
-                raise VendorError(f"{name} in {path.name} has sha256 {sha256(data)}, and the lock says {digest}", cure=cure)
+                problem = f"{name} in {path.name} has sha256 {sha256(data)}, and the lock says {digest}"
+                raise VendorError(problem, cure=cure)
             contents[name] = data
     return contents

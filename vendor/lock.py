@@ -93,11 +93,11 @@ def read_lock(path: Path = LOCK_FILE) -> dict[str, Upstream]:
     Raises:
         VendorError: the file cannot be read, a hash is malformed, or a path would leave its folder.
     """
-    cure = f"restore it: git checkout -- {path.name}"
+    cure = f"restore it: git checkout -- {path}"
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
         return {name: _upstream(name, table, document["archives"]) for name, table in document["upstreams"].items()}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise VendorError(f"{path} cannot be read: {error}", cure=cure) from error
     except KeyError as error:
         raise VendorError(f"{path} lacks the key {error}", cure=cure) from error
@@ -110,7 +110,9 @@ def read_archives(path: Path = LOCK_FILE) -> dict[str, Archive]:
 
 
 def _archive(name: str, table: dict[str, str]) -> Archive:
-    return Archive(name, table["version"], _digest(table["sha256"], name))
+    version = table["version"]
+    _inside(f"{name}-{version}")
+    return Archive(name, version, _digest(table["sha256"], name))
 
 
 def _upstream(name: str, table: dict[str, Any], archives: dict[str, dict[str, str]]) -> Upstream:
@@ -119,11 +121,9 @@ def _upstream(name: str, table: dict[str, Any], archives: dict[str, dict[str, st
     if stray := sorted(set(patched) - set(files)):
         raise VendorError(f"{name}: the lock gives a patched hash for files that it does not take: {stray}",
                           cure="add them to the files of that upstream, or drop the hashes")  # fmt: skip
-    patches = [Patch(f"{table['patch_root']}/{p['name']}", _digest(p["sha256"], p["name"])) for p in table.get("patches", [])]
-    for patch in patches:
-        _inside(patch.path)
+    patches = [_patch(table["patch_root"], entry) for entry in table.get("patches", [])]
     return Upstream(
-        name=name,
+        name=_inside(name),
         version=table["version"],
         license=table["license"],
         archive=_archive(table["archive"], archives[table["archive"]]),
@@ -136,15 +136,20 @@ def _upstream(name: str, table: dict[str, Any], archives: dict[str, dict[str, st
     )
 
 
+def _patch(root: str, entry: dict[str, str]) -> Patch:
+    return Patch(_inside(f"{root}/{entry['name']}"), _digest(entry["sha256"], entry["name"]))
+
+
 def _digest(text: str, what: str) -> str:
     if not _SHA256.fullmatch(text):
-        raise VendorError(f"{what}: {text!r} is not a sha256 (64 lower-case hexadecimal digits)", cure="correct the lock")
+        problem = f"{what}: {text!r} is not a sha256 (64 lower-case hexadecimal digits)"
+        raise VendorError(problem, cure="correct the lock")
     return text
 
 
 def _inside(path: str) -> str:
     """``path`` unchanged, if it stays in the folder that it is relative to."""
     parts = path.split("/")
-    if path.startswith("/") or "\\" in path or ":" in path or any(part in ("", ".", "..") for part in parts):
+    if "\\" in path or ":" in path or any(part in ("", ".", "..") for part in parts):
         raise VendorError(f"{path!r} would leave its folder, or is not a plain relative path", cure="correct the lock")
     return path

@@ -6,12 +6,14 @@ The only place where a file is believed without a hash; what it writes is a diff
 from __future__ import annotations
 
 import tarfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 
 from vendor import archive as archives
+from vendor.errors import VendorError
 from vendor.lock import LOCK_FILE, Archive, sha256
 from vendor.patching import apply
 
@@ -20,7 +22,7 @@ def pin(path: Path = LOCK_FILE, cache: Path = archives.CACHE) -> None:
     """Recompute every hash in the lock from the archives that it names.
 
     Raises:
-        VendorError: an archive cannot be had, or a patch does not apply.
+        VendorError: an archive cannot be had or read, lacks a file that the lock names, or a patch does not apply.
     """
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     tables: dict[str, Any] = document.unwrap()
@@ -30,18 +32,18 @@ def pin(path: Path = LOCK_FILE, cache: Path = archives.CACHE) -> None:
         file = archives.cached(unchecked, cache)
         if not file.exists():
             archives.download(unchecked, file, check=lambda archive, path: None)
-        document["archives"][name]["sha256"] = sha256(file.read_bytes())  # type: ignore[index]
+        document["archives"][name]["sha256"] = sha256(file.read_bytes())
         contents[name] = _members(file)
     for name, table in tables["upstreams"].items():
-        target: Any = document["upstreams"][name]  # type: ignore[index]
+        target: Any = document["upstreams"][name]
         archive = Archive(table["archive"], tables["archives"][table["archive"]]["version"], "")
         members = contents[archive.name]
-        files = {f: members[archive.member(f"{table['root']}/{f}")] for f in table["files"]}
+        files = {f: _member(members, archive, f"{table['root']}/{f}") for f in table["files"]}
         published = {f: sha256(data) for f, data in files.items()}
         for entry, pinned in zip(table.get("patches", []), target.get("patches", []), strict=True):
-            text = members[archive.member(f"{table['patch_root']}/{entry['name']}")]
+            text = _member(members, archive, f"{table['patch_root']}/{entry['name']}")
             pinned["sha256"] = sha256(text)
-            apply(entry["name"], text, files, strip=table["strip"])
+            apply(entry["name"], text, files, strip=table.get("strip", 1))
         for file_name, digest in published.items():
             target["files"][file_name] = digest
         changed = {f: sha256(data) for f, data in files.items() if sha256(data) != published[f]}
@@ -53,5 +55,16 @@ def pin(path: Path = LOCK_FILE, cache: Path = archives.CACHE) -> None:
 
 
 def _members(path: Path) -> dict[str, bytes]:
-    with tarfile.open(path) as tar:
-        return {member.name: stream.read() for member in tar if member.isreg() and (stream := tar.extractfile(member))}
+    try:
+        with tarfile.open(path) as tar:
+            return {m.name: stream.read() for m in tar if m.isreg() and (stream := tar.extractfile(m))}
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise VendorError(f"{path} cannot be read: {error}", cure=f"delete {path} and run again") from error
+
+
+def _member(members: dict[str, bytes], archive: Archive, path: str) -> bytes:
+    try:
+        return members[archive.member(path)]
+    except KeyError:
+        problem = f"{archive.filename} has no file {archive.member(path)}"
+        raise VendorError(problem, cure="correct the path in the lock") from None

@@ -26,7 +26,11 @@ def provenance(upstream: Upstream) -> dict[str, Any]:
         "name": upstream.name,
         "version": upstream.version,
         "license": upstream.license,
-        "archive": {"name": upstream.archive.name, "version": upstream.archive.version, "sha256": upstream.archive.sha256},
+        "archive": {
+            "name": upstream.archive.name,
+            "version": upstream.archive.version,
+            "sha256": upstream.archive.sha256,
+        },
         "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in upstream.patches],
         "files": upstream.staged_files,
     }
@@ -36,15 +40,16 @@ def differences(upstream: Upstream) -> list[str]:
     """How the staged tree differs from the lock, a line each; empty where it is exactly what the lock says."""
     if not upstream.stage.is_dir():
         return ["not staged"]
-    found = {str(p.relative_to(upstream.stage).as_posix()): p for p in upstream.stage.rglob("*") if not p.is_dir()}
+    paths = (path for path in upstream.stage.rglob("*") if path.is_symlink() or not path.is_dir())
+    found = {path.relative_to(upstream.stage).as_posix(): path for path in paths}
     record = found.pop(PROVENANCE, None)
     lines = [f"{path}: not in the lock" for path in sorted(set(found) - set(upstream.staged_files))]
     for path, digest in upstream.staged_files.items():
         if path not in found:
             lines.append(f"{path}: missing")
-        elif sha256(found[path].read_bytes()) != digest:
+        elif not _holds(found[path], digest):
             lines.append(f"{path}: changed")
-    if record is None or record.read_text(encoding="utf-8") != _render(upstream):
+    if record is None or not _holds(record, sha256(_render(upstream))):
         lines.append(f"{PROVENANCE}: missing, or written for another lock")
     return lines
 
@@ -68,10 +73,12 @@ def stage(upstream: Upstream, cache: Path = archives.CACHE) -> None:
         for path, data in files.items():
             (new / path).parent.mkdir(parents=True, exist_ok=True)
             (new / path).write_bytes(data)
-        (new / PROVENANCE).write_text(_render(upstream), encoding="utf-8")
+        (new / PROVENANCE).write_bytes(_render(upstream))
         _swap(new, upstream.stage)
     except OSError as error:
-        raise VendorError(f"{upstream.stage} cannot be written: {error}", cure="free some space, or make the folder writable") from error
+        raise VendorError(
+            f"{upstream.stage} cannot be written: {error}", cure="free some space, or make the folder writable"
+        ) from error
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
@@ -90,25 +97,30 @@ def _patched_files(upstream: Upstream, path: Path) -> dict[str, bytes]:
         if sha256(files[name]) != digest:
             raise VendorError(
                 f"{upstream.name}: {name} is not what the lock says after its {len(upstream.patches)} patches",
-                cure="a patch of the series is missing, added or out of order: compare the lock with the carrier's own list",
+                cure="a patch is missing, added or out of order: compare the lock with its carrier's list",
             )
     return files
 
 
-def _render(upstream: Upstream) -> str:
-    return json.dumps(provenance(upstream), indent=1) + "\n"
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and not path.is_symlink() and sha256(path.read_bytes()) == digest
+
+
+def _render(upstream: Upstream) -> bytes:
+    return (json.dumps(provenance(upstream), indent=1) + "\n").encode()
 
 
 def _swap(new: Path, target: Path) -> None:
     # rename(2) cannot replace a folder that has entries, so the old tree steps aside first.
     if target.exists():
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-        target.rename(aside / "tree")
         try:
-            new.rename(target)
-        except OSError:
-            (aside / "tree").rename(target)
-            raise
+            target.rename(aside / "tree")
+            try:
+                new.rename(target)
+            except OSError:
+                (aside / "tree").rename(target)
+                raise
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     else:

@@ -10,7 +10,7 @@ from flatc_wheel import flatc_path
 def main() -> int:
     command = [os.fspath(flatc_path()), *sys.argv[1:]]
     if os.name == "posix":
-        os.execv(command[0], command)  # signals and exit status are then flatc's own
+        os.execv(command[0], command)  # noqa: S606 (signals and exit status are then flatc's own)
     return subprocess.call(command)
 
 

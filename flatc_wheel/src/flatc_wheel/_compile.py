@@ -30,6 +30,10 @@ OUTPUTS = {
     "ts": ("--ts",),
 }
 
+# flatc makes the folders of these in the current folder whatever -o says, and does not notice that it then cannot
+# write the files: src/bfbs_gen_lua.cpp and src/bfbs_gen_nim.cpp, the calls of EnsureDirExists.
+_WRITTEN_TO_CURRENT_FOLDER = {"lua", "nim"}
+
 
 class SchemaError(ValueError):
     """flatc refuses the schema; the text is its own message.
@@ -66,19 +70,24 @@ def compile(
     Raises:
         SchemaError: flatc refuses the schema; nothing is written.
         ValueError: ``to`` is not one of the outputs.
+        TypeError: ``include`` or ``options`` is one string and not a list of them.
         FlatcNotFoundError: the executable is missing.
     """
     if to not in OUTPUTS:
         raise ValueError(f"cannot compile to {to!r}: choose one of {', '.join(OUTPUTS)}")
+    if isinstance(include, str) or isinstance(options, str):
+        raise TypeError("include and options are lists: write [value] for a single one")
     target = Path(output)
-    target.mkdir(parents=True, exist_ok=True)
+    place = target.absolute()
+    existing = next(path for path in (place, *place.parents) if path.is_dir())
     # Into a folder of its own first: flatc writes some files before it finds an error in others.
-    with tempfile.TemporaryDirectory(prefix=".flatc-", dir=target) as folder:
-        folders = [argument for path in include for argument in ("-I", os.fspath(path))]
-        command = [*OUTPUTS[to], *options, *folders, "-o", folder, os.fspath(schema)]
-        done = run(*command)
+    with tempfile.TemporaryDirectory(prefix=".flatc-", dir=existing) as folder:
+        folders = [argument for path in include for argument in ("-I", os.fspath(Path(path).absolute()))]
+        command = [*OUTPUTS[to], *options, *folders, "-o", folder, os.fspath(Path(schema).absolute())]
+        done = run(*command, cwd=folder if to in _WRITTEN_TO_CURRENT_FOLDER else None)
         if done.returncode != 0:
             raise SchemaError((done.stderr + done.stdout).strip(), command)
+        target.mkdir(parents=True, exist_ok=True)
         return [_move(path, Path(folder), target) for path in sorted(Path(folder).rglob("*")) if path.is_file()]
 
 

@@ -39,7 +39,7 @@ def _places() -> Iterator[Path]:
         # What the installer recorded is exact wherever it put things.
         for file in distribution("flatc-wheel").files or ():
             if file.name == _NAME:
-                yield Path(os.path.normpath(file.locate()))  # type: ignore[arg-type]
+                yield Path(os.path.abspath(file.locate()))
     except PackageNotFoundError:
         pass
     yield Path(sysconfig.get_path("scripts"), _NAME)
@@ -48,18 +48,21 @@ def _places() -> Iterator[Path]:
     yield Path(__file__).resolve().parent.parent / "bin" / _NAME
 
 
-def run(*arguments: str | os.PathLike[str], check: bool = False) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | os.PathLike[str], check: bool = False, cwd: str | os.PathLike[str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Call ``flatc`` and wait for it.
 
     Args:
         arguments: its command line, without the program.
         check: raise ``subprocess.CalledProcessError`` where its exit status is not 0.
+        cwd: the folder to run it in; by default the current one.
 
     Returns:
         The exit status and what it printed, decoded as UTF-8.
     """
     command = [flatc_path(), *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=check)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=check, cwd=cwd)
 
 
 @cache
