@@ -9,8 +9,9 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,9 +99,8 @@ class Toolchain:
 
         def one(source: Path) -> None:
             compiler = self.cc if source.suffix == ".c" else self.cxx
-            start = time.monotonic()
-            self._run([*compiler, *self.flags, *flags, "-c", str(source), "-o", str(jobs[source])], flags)
-            _progress(f"compiled {source.name}", start)
+            with _progress(f"compile {source.name}"):
+                self._run([*compiler, *self.flags, *flags, "-c", str(source), "-o", str(jobs[source])], flags)
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(one, jobs))
@@ -109,9 +109,8 @@ class Toolchain:
     def link(self, compiler: Sequence[str], inputs: Iterable[Path], flags: Sequence[str], output: Path) -> None:
         """Link ``inputs`` into ``output``."""
         output.parent.mkdir(parents=True, exist_ok=True)
-        start = time.monotonic()
-        self._run([*compiler, *map(str, inputs), *flags, "-o", str(output)], flags)
-        _progress(f"linked {output.name}", start)
+        with _progress(f"link {output.name}"):
+            self._run([*compiler, *map(str, inputs), *flags, "-o", str(output)], flags)
 
     def _run(self, command: Sequence[str], flags: Sequence[str]) -> None:
         environment = dict(os.environ)
@@ -129,6 +128,10 @@ class Toolchain:
             raise BuildError(f"{shlex.join(command)}\nfailed with exit status {done.returncode}:\n{said}")
 
 
-def _progress(what: str, start: float) -> None:
-    """One line for people who wait; on stderr, since a build backend's stdout belongs to the frontend."""
-    print(f"  {what} ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    """Two lines for people who wait; on stderr, since a build backend's stdout belongs to the frontend."""
+    start = time.monotonic()
+    print(f"  {what} ...", file=sys.stderr, flush=True)
+    yield
+    print(f"  {what}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
