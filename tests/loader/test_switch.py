@@ -50,7 +50,7 @@ except sharedlib_loader.LibraryNotFoundError as error:
     message = run(script, library, SHAREDLIB_SAMPLE_3="system")
     assert "the system has no libsample.so.3 that can be loaded" in message
     assert "tried: libsample.so.3: libsample.so.3: cannot open shared object file" in message
-    assert "cure: install the system's package, or unset SHAREDLIB_SAMPLE_3 to use the one in sample-wheel" in message
+    assert "cure: install the system's package, or unset SHAREDLIB_SAMPLE_3 to use sample-wheel's" in message
 
 
 def test_an_absolute_path_is_taken(run: Run, library: Path, decoy: Path) -> None:

@@ -98,7 +98,7 @@ def test_notices_a_dropped_patch(carrier: Carrier) -> None:
     """A series that applies without one of its patches is told from the whole one by its result."""
     upstream = replace(carrier.upstream, patches=carrier.upstream.patches[:1])
     expected = (
-        r"^small: hello\.c is not what the lock says after its 1 patches\n  cure: a patch of the series is missing"
+        r"^small: hello\.c is not what the lock says after its 1 patches\n  cure: a patch is missing, added or out of order"
     )
     with pytest.raises(VendorError, match=expected):
         stage(upstream, carrier.cache)
