@@ -40,6 +40,7 @@ nox.options.sessions = ["lint", "test"]
 # Archives and wheels get this date, so that the same sources make the same files: the earliest that zip knows.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
 os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(BUILD / "zig"))
+os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
 
 
 @nox.session

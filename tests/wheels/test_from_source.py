@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -67,6 +68,22 @@ def test_an_editable_provider_works(pip: Callable[..., Path], tmp_path: Path) ->
     script = "import liblmdb_wheel; print(liblmdb_wheel.load('1.0').path)"
     done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout.strip() == str(project / "src" / "liblmdb_wheel" / "lib" / "liblmdb.so.1")
+
+
+def test_a_distributors_compiler_builds_it(tmp_path: Path) -> None:
+    """With CC set, the wheel is built by that compiler and tagged for this kind of machine, not for manylinux."""
+    compiler = {"CC": f"{sys.executable} -m ziglang cc"}
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
+    project = shutil.copytree(ROOT / "liblmdb_wheel", tmp_path / "project", ignore=shutil.ignore_patterns("build"))
+    done = subprocess.run(
+        [*command, "--wheel-dir", tmp_path, project],
+        env={**os.environ, **compiler},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert next(tmp_path.glob("*.whl")).name.endswith(f"-py3-none-linux_{platform.machine()}.whl")
 
 
 def test_an_unstaged_tree_says_what_to_do(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Building a provider: which compiler, which names, and what is said when it fails."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from sharedlib_loader.build import TARGETS, BuildError, SharedObject, Toolchain, host, public_names, toolchain
+
+
+@pytest.fixture
+def zig(tmp_path: Path) -> Toolchain:
+    """The toolchain for this machine, with a cache of its own."""
+    target = host("glibc")
+    assert target is not None
+    return Toolchain.zig(target, tmp_path / "cache")
+
+
+def test_zig_is_the_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without CC it is the zig of the ziglang distribution, for the row of this machine, with the row's tags."""
+    monkeypatch.delenv("CC", raising=False)
+    chosen, row = Toolchain.choose("glibc", tmp_path), host("glibc")
+    assert row is not None
+    assert chosen.cc[1:] == ("cc", "-target", row.triple)
+    assert Path(chosen.cc[0]).parent.name == "ziglang"
+    assert chosen.tags == row.tags
+
+
+def test_cc_overrides_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """CC and CXX replace zig, and the wheel's tag then promises this kind of machine alone."""
+    monkeypatch.setenv("CC", "ccache gcc -m64")
+    monkeypatch.setenv("CXX", "g++")
+    chosen = Toolchain.choose("musl", tmp_path)
+    assert (chosen.cc, chosen.cxx) == (("ccache", "gcc", "-m64"), ("g++",))
+    assert chosen.tags == (sysconfig.get_platform().replace("-", "_").replace(".", "_"),)
+
+
+def test_no_compiler_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where ziglang is not installed and CC not set, the error says what to install."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setitem(sys.modules, "ziglang", None)
+    with pytest.raises(BuildError, match="there is no compiler: pip install ziglang, or set CC and CXX"):
+        Toolchain.choose("glibc", tmp_path)
+
+
+def test_an_unknown_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without a row in the table is told apart, and CC is the way out."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr("platform.machine", lambda: "pdp11")
+    assert host("glibc") is None
+    with pytest.raises(BuildError, match=r"targets\.py has no row for this machine and glibc: set CC and CXX"):
+        Toolchain.choose("glibc", tmp_path)
+
+
+def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A CC that cannot be run is named."""
+    monkeypatch.setenv("CC", "no-such-compiler")
+    source = tmp_path / "a.c"
+    source.write_text("int a;")
+    with pytest.raises(BuildError, match=r"no-such-compiler cannot be run: No such file or directory. Correct CC"):
+        Toolchain.choose("glibc", tmp_path).compile([source], [], tmp_path)
+
+
+def test_an_error_of_the_compiler_is_shown(zig: Toolchain, tmp_path: Path) -> None:
+    """The error has the command and what the compiler said."""
+    source = tmp_path / "wrong.c"
+    source.write_text("int f(void) { return undeclared; }")
+    with pytest.raises(BuildError, match=r"(?s)-c \S+wrong\.c.*exit status 1:.*undeclared identifier 'undeclared'"):
+        zig.compile([source], [], tmp_path)
+
+
+def test_an_undefined_symbol_fails_here(zig: Toolchain, tmp_path: Path) -> None:
+    """A library that calls what nothing defines does not link (-z defs), nor one that lacks a promised export."""
+    source = tmp_path / "calls.c"
+    source.write_text("int elsewhere(void); int f(void) { return elsewhere(); }")
+    with pytest.raises(BuildError, match="undefined symbol: elsewhere"):
+        SharedObject("libcalls.so.1", (source,), ("f",)).build(zig, tmp_path / "lib", tmp_path / "work")
+    source.write_text("int f(void) { return 1; }")
+    with pytest.raises(BuildError, match="version script assignment of 'global' to symbol 'g' failed"):
+        SharedObject("libcalls.so.1", (source,), ("f", "g")).build(zig, tmp_path / "lib", tmp_path / "work")
+
+
+def test_missing_sources_are_named(zig: Toolchain, tmp_path: Path) -> None:
+    """The error names the files and the command that stages them."""
+    library = SharedObject("liba.so.1", (tmp_path / "a.c", tmp_path / "b.c"), ())
+    with pytest.raises(
+        BuildError, match=r"sources are missing: \S+a\.c, \S+b\.c\. In a checkout, run: python -m vendor"
+    ):
+        library.build(zig, tmp_path / "lib", tmp_path / "work")
+
+
+def test_flag_sets_have_caches_of_their_own(monkeypatch: pytest.MonkeyPatch, zig: Toolchain, tmp_path: Path) -> None:
+    """Zig's cache mixes up objects with and without a stack protector, so each set of flags gets another one."""
+    used = []
+    run = toolchain.subprocess.run
+    monkeypatch.setattr(
+        toolchain.subprocess,
+        "run",
+        lambda *a, env, **k: used.append(env["ZIG_GLOBAL_CACHE_DIR"]) or run(*a, env=env, **k),
+    )
+    source = tmp_path / "a.c"
+    source.write_text("#include <string.h>\nvoid g(char *); void f(void) { char b[64]; memset(b, 0, 64); g(b); }")
+    plain = zig.compile([source], ["-O2"], tmp_path / "plain")[0].read_bytes()
+    protected = zig.compile([source], ["-O2", "-fstack-protector-strong"], tmp_path / "protected")[0].read_bytes()
+    assert len(set(used)) == 2
+    assert (b"__stack_chk_fail" in plain, b"__stack_chk_fail" in protected) == (False, True)
+
+
+def test_public_names_are_read_from_a_header(tmp_path: Path) -> None:
+    """Functions are found; what stands in comments and macros is not."""
+    header = tmp_path / "api.h"
+    header.write_text("""
+/** x_commented(1) calls
+ *  x_commented_too(). */
+#define x_macro(a) \\
+    x_continued(a)
+// x_line_comment()
+int x_first(void);
+const char *x_second (int, void (*x_callback)(int));
+int other(void);
+typedef int x_type;
+""")
+    assert public_names(header, "x_") == ("x_first", "x_second")
+
+
+def test_the_table_has_unique_rows() -> None:
+    """A machine and a C library choose one row."""
+    keys = [(target.machine, target.libc) for target in TARGETS]
+    assert len(set(keys)) == len(keys)
