@@ -7,7 +7,6 @@ typedef struct MDB_txn MDB_txn;
 typedef struct MDB_cursor MDB_cursor;
 typedef unsigned int MDB_dbi;
 typedef unsigned int MDB_cursor_op;
-typedef size_t mdb_size_t;
 typedef unsigned int mdb_mode_t;
 typedef int mdb_filehandle_t;
 
@@ -50,7 +49,7 @@ int mdb_env_stat(MDB_env *env, MDB_stat *stat);
 int mdb_env_info(MDB_env *env, MDB_envinfo *info);
 int mdb_env_sync(MDB_env *env, int force);
 int mdb_env_get_flags(MDB_env *env, unsigned int *flags);
-int mdb_env_set_mapsize(MDB_env *env, mdb_size_t size);
+int mdb_env_set_mapsize(MDB_env *env, size_t size);
 int mdb_env_set_maxreaders(MDB_env *env, unsigned int readers);
 int mdb_env_get_maxreaders(MDB_env *env, unsigned int *readers);
 int mdb_env_set_maxdbs(MDB_env *env, MDB_dbi dbs);

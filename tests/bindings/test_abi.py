@@ -1,0 +1,95 @@
+"""The declarations of the binding are those of both engines' headers, and the generated module is theirs."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import liblmdb_wheel
+from lmdb_bindings import _constants
+from lmdb_bindings._abi import ffi
+
+ROOT = Path(__file__).resolve().parents[2]
+CDEF = ROOT / "lmdb_bindings" / "lmdb.cdef.h"
+ENGINES = ("0.9", "1.0")
+ONLY_1_0 = {"PROBLEM", "BAD_CHECKSUM", "CRYPTO_FAIL", "ENV_ENCRYPTION", "IS_READONLY"}
+
+
+def prototypes() -> dict[str, str]:
+    """Each function that the binding declares: name to prototype."""
+    text = re.sub(r"/\*.*?\*/", "", CDEF.read_text(), flags=re.DOTALL)
+    found = re.findall(r"^\w[\w *]*?\b(mdb_\w+)\(.*?\);$", text, re.MULTILINE)
+    lines = re.findall(r"^\w[\w *]*?\bmdb_\w+\(.*?\);$", text, re.MULTILINE)
+    return dict(zip(found, lines, strict=True))
+
+
+def proof(engine: str) -> str:
+    """C source that compiles only if every declaration, layout and number of the binding is the header's."""
+    lines = ['#include "lmdb.h"', "#include <stddef.h>", *prototypes().values()]
+    for name in ("MDB_val", "MDB_stat", "MDB_envinfo"):
+        layout = ffi.typeof(name)
+        lines.append(f'_Static_assert(sizeof({name}) == {ffi.sizeof(layout)}, "{name}");')
+        for field, place in layout.fields or ():
+            lines.append(f'_Static_assert(offsetof({name}, {field}) == {place.offset}, "{name}.{field}");')
+            size = ffi.sizeof(place.type)
+            lines.append(f'_Static_assert(sizeof((({name} *)0)->{field}) == {size}, "{name}.{field}");')
+    for name, value in vars(_constants).items():
+        if name.isupper() and not (engine == "0.9" and name in ONLY_1_0):
+            lines.append(f'_Static_assert((long long)MDB_{name} == {value}LL, "MDB_{name}");')
+    return "\n".join(lines)
+
+
+def compiles(source: str, engine: str, folder: Path) -> tuple[bool, str]:
+    file = folder / "proof.c"
+    file.write_text(source)
+    include = f"-I{liblmdb_wheel.include_dir(engine)}"
+    command = [sys.executable, "-m", "ziglang", "cc", include, "-c", str(file), "-o", str(file.with_suffix(".o"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode == 0, done.stderr
+
+
+def test_the_generated_module_is_current(tmp_path: Path) -> None:
+    """generate_abi.py writes the committed module, byte for byte."""
+    generate: Any = runpy.run_path(str(ROOT / "lmdb_bindings" / "generate_abi.py"))["generate"]
+    generate(tmp_path / "_abi.py")
+    committed = ROOT / "lmdb_bindings" / "src" / "lmdb_bindings" / "_abi.py"
+    assert (tmp_path / "_abi.py").read_bytes() == committed.read_bytes()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_declarations_are_the_headers(engine: str, tmp_path: Path) -> None:
+    """Prototypes, structures and constants agree with the engine's own header, by the compiler's word."""
+    assert len(prototypes()) > 35
+    agrees, said = compiles(proof(engine), engine, tmp_path)
+    assert agrees, said
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("int mdb_txn_commit(MDB_txn *txn);", "void mdb_txn_commit(MDB_txn *txn);"),
+        ("int mdb_env_sync(MDB_env *env, int force);", "int mdb_env_sync(MDB_env *env, long force);"),
+        ("offsetof(MDB_val, mv_data) == 8", "offsetof(MDB_val, mv_data) == 0"),
+        ("MDB_NOTFOUND == -30798LL", "MDB_NOTFOUND == -30799LL"),
+    ],
+)
+def test_the_proof_can_fail(engine: str, right: str, wrong: str, tmp_path: Path) -> None:
+    """One wrong declaration, offset or number, and it does not compile."""
+    source = proof(engine)
+    assert right in source
+    agrees, _ = compiles(source.replace(right, wrong), engine, tmp_path)
+    assert not agrees
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_library_has_every_function(engine: str) -> None:
+    """Each declared function is exported by the engine."""
+    lib = ffi.dlopen(str(liblmdb_wheel.library_path(engine)))
+    assert not [name for name in prototypes() if not hasattr(lib, name)]
