@@ -44,8 +44,9 @@ def python(tmp_path: Path) -> Callable[..., str]:
     def python(script: str, *arguments: str | Path, executable: str | Path = sys.executable, **environment: str) -> str:
         command = [str(executable), "-c", script, *map(str, arguments)]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, **environment}
-        )
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, **environment},
+            timeout=120,
+        )  # fmt: skip
         assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 

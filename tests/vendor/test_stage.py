@@ -97,9 +97,7 @@ def test_replaces_a_file_that_stands_in_the_place(carrier: Carrier) -> None:
 def test_notices_a_dropped_patch(carrier: Carrier) -> None:
     """A series that applies without one of its patches is told from the whole one by its result."""
     upstream = replace(carrier.upstream, patches=carrier.upstream.patches[:1])
-    expected = (
-        r"^small: hello\.c is not what the lock says after its 1 patches\n  cure: a patch is missing, added or out of order"
-    )
+    expected = r"^small: hello\.c is not what the lock says after its 1 patches\n  cure: a patch is missing, added or out of order"
     with pytest.raises(VendorError, match=expected):
         stage(upstream, carrier.cache)
     assert not upstream.stage.exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from lmdb_bindings import _constants as c
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class _Database:
     """A database handle; made by :meth:`Environment.open_db`, never by hand."""
 
-    __slots__ = ("_dbi", "_env", "_flags")
+    __slots__ = ("_dbi", "_env", "_flags", "_name")
 
     def __init__(self, env: Environment, txn: Transaction, name: bytes | None, flags: int) -> None:
         lib = env._engine.lib
@@ -26,7 +27,8 @@ class _Database:
         actual = ffi.new("unsigned int *")
         if rc := lib.mdb_dbi_flags(txn._live(), dbi[0], actual):
             raise error("mdb_dbi_flags", rc)
-        self._env = env
+        self._env = weakref.ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
+        self._name = name
         self._dbi: int | None = dbi[0]
         self._flags: int = actual[0]
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import liblmdb_wheel
-from sharedlib_loader import LoadedLibrary
-
 from lmdb_bindings._abi import ffi
+from sharedlib_loader import LoadedLibrary
 
 
 @dataclass(frozen=True)

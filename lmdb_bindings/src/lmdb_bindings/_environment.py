@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
-import weakref
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _registry, _selection
 from lmdb_bindings._abi import ffi
+from lmdb_bindings._access import Access
 from lmdb_bindings._database import _Database
+from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._transaction import Transaction
 from lmdb_bindings.errors import Error, error, gone
 
@@ -30,7 +31,7 @@ _FLAGS = {
 }
 
 
-class Environment:
+class Environment(Owner):
     """An environment: one or more databases in one file, open in this process.
 
     Args:
@@ -77,14 +78,13 @@ class Environment:
         lock: bool = True,
         lib_version: int | None = None,
     ) -> None:
+        super().__init__()
         self._handle: Any = None
         self._pid = os.getpid()
         self._path = os.fsdecode(path)
         self.readonly = bool(readonly)
-        self._lock = threading.RLock()
-        self._writer_left = threading.Condition(self._lock)
-        self._writer: int | None = None  # the thread that has, or is waiting in LMDB for, the write transaction
-        self._transactions: weakref.WeakSet[Transaction] = weakref.WeakSet()
+        self._access = Access()
+        self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._spare: list[Any] = []
         self._max_spare = max_spare_txns
         self._databases: dict[bytes | None, _Database] = {}
@@ -93,7 +93,8 @@ class Environment:
         # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
         flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
         if create and subdir and not readonly:
-            self._make_folder(mode)
+            with suppress(FileExistsError):
+                os.mkdir(self._path, mode)
         with _registry.lock:
             if _registry.is_open(_registry.keys(*self._files(subdir))):
                 raise Error(f"The environment {self._path!r} is already open in this process.")
@@ -109,14 +110,6 @@ class Environment:
             self.close()
             raise
 
-    def _make_folder(self, mode: int) -> None:
-        try:
-            os.mkdir(self._path, mode)
-        except FileExistsError:
-            pass
-        except OSError as problem:
-            raise error(self._path, problem.errno or errno.EIO) from problem
-
     def _files(self, subdir: bool) -> tuple[str, str]:
         """The data file and the lock file."""
         if subdir:
@@ -129,14 +122,10 @@ class Environment:
         if rc := lib.mdb_env_create(handle):
             raise error("mdb_env_create", rc)
         try:
-            for what, rc in (
-                ("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(handle[0], map_size)),
-                ("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(handle[0], max_readers)),
-                ("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(handle[0], max_dbs)),
-                (self._path, lib.mdb_env_open(handle[0], os.fsencode(self._path), flags, mode)),
-            ):
-                if rc:
-                    raise error(what, rc)
+            _check("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(handle[0], map_size))
+            _check("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(handle[0], max_readers))
+            _check("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(handle[0], max_dbs))
+            _check(self._path, lib.mdb_env_open(handle[0], os.fsencode(self._path), flags, mode))
         except BaseException:
             lib.mdb_env_close(handle[0])  # also after a failed mdb_env_open, says lmdb.h
             raise
@@ -150,20 +139,23 @@ class Environment:
         Waits for a write transaction of another thread; aborts every other transaction, and whatever was made from
         them is unusable from then on.
         """
-        with self._writer_left:
-            while self._writer not in (None, threading.get_ident()):
-                self._writer_left.wait()
-            if self._handle is None:
-                return
-            self._end_transactions()
+        with self._access.turn(), self._access.alone():
+            self._end()
+
+    def _end(self) -> None:
+        self._end_transactions()
+        self._abandoned = bool(self._dependents)
+        if self._abandoned:
+            return  # the collector has them, and the last one comes back here
+        handle, self._handle = self._handle, None
+        if handle is not None:
             for database in self._databases.values():
                 database._dbi = None
-            self._engine.lib.mdb_env_close(self._handle)
-            self._handle = None
+            self._engine.lib.mdb_env_close(handle)
             _registry.remove(self._identities)
 
     def _end_transactions(self) -> None:
-        for txn in list(self._transactions):
+        for txn in self._living():
             txn.abort()
         while self._spare:
             self._engine.lib.mdb_txn_abort(self._spare.pop())
@@ -171,19 +163,26 @@ class Environment:
     def __enter__(self) -> Environment:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __del__(self) -> None:
-        # Not in a child of fork(): closing there would release what the parent holds.
-        if getattr(self, "_handle", None) is not None and self._pid == os.getpid():
-            self.close()
+        if getattr(self, "_handle", None) is not None:
+            finalize(self._abandon, _registry.lock, self._pid)
 
     def _live(self) -> Any:
         """The C handle, if the environment is open."""
         if self._handle is None:
             raise gone()
         return self._handle
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        """Call a function of LMDB on the environment, and raise its error."""
+        with self._access:
+            if rc := getattr(self._engine.lib, name)(self._live(), *arguments):
+                raise error(name, rc)
 
     # -- what it is ----------------------------------------------------------------------------------------------
 
@@ -199,15 +198,13 @@ class Environment:
     def stat(self) -> dict[str, int]:
         """Statistics of the main database: psize (bytes), depth, branch_pages, leaf_pages, overflow_pages, entries."""
         result = ffi.new("MDB_stat *")
-        if rc := self._engine.lib.mdb_env_stat(self._live(), result):
-            raise error("mdb_env_stat", rc)
+        self._call("mdb_env_stat", result)
         return stat_dict(result)
 
     def info(self) -> dict[str, int]:
         """The map: map_addr, map_size (bytes), last_pgno, last_txnid, max_readers, num_readers."""
         result = ffi.new("MDB_envinfo *")
-        if rc := self._engine.lib.mdb_env_info(self._live(), result):
-            raise error("mdb_env_info", rc)
+        self._call("mdb_env_info", result)
         return {
             "map_addr": int(ffi.cast("uintptr_t", result.me_mapaddr)),
             "map_size": result.me_mapsize,
@@ -220,20 +217,19 @@ class Environment:
     def flags(self) -> dict[str, bool]:
         """The options in force, as the keyword arguments of :class:`Environment`."""
         result = ffi.new("unsigned int *")
-        if rc := self._engine.lib.mdb_env_get_flags(self._live(), result):
-            raise error("mdb_env_get_flags", rc)
+        self._call("mdb_env_get_flags", result)
         return {name: bool(result[0] & flag) is when for name, (flag, when) in _FLAGS.items()}
 
     def max_key_size(self) -> int:
         """The longest key in bytes."""
-        size: int = self._engine.lib.mdb_env_get_maxkeysize(self._live())
-        return size
+        with self._access:
+            size: int = self._engine.lib.mdb_env_get_maxkeysize(self._live())
+            return size
 
     def max_readers(self) -> int:
         """How many read transactions may be open at once, in all processes."""
         result = ffi.new("unsigned int *")
-        if rc := self._engine.lib.mdb_env_get_maxreaders(self._live(), result):
-            raise error("mdb_env_get_maxreaders", rc)
+        self._call("mdb_env_get_maxreaders", result)
         readers: int = result[0]
         return readers
 
@@ -278,6 +274,8 @@ class Environment:
             raise TypeError("key must be bytes")
         if key is None and (reverse_key or dupsort or integerkey or integerdup or dupfixed):
             raise ValueError("May not set flags on the main database")
+        if key is not None:
+            key = bytes(memoryview(key)).partition(b"\0")[0]  # a C string: one name, one handle
         self._live()
         if known := self._databases.get(key):
             return known
@@ -299,16 +297,22 @@ class Environment:
             return self._open_in(own, key, flags)
 
     def _open_in(self, txn: Transaction, key: bytes | None, flags: int) -> _Database:
-        with self._lock:  # mdb_dbi_open must not be called by two transactions of a process at once
+        if txn.env is not self:
+            raise Error("The transaction belongs to another environment.")
+        with self._naming, txn._lock:
+            if known := self._databases.get(key):
+                return known  # by another thread, meanwhile
             database = _Database(self, txn, key, flags)
             self._databases[key] = database
-            txn._opened.append(key)
+            txn._opened.append(database)
             return database
 
-    def _forget(self, keys: list[bytes | None]) -> None:
-        """Drop handles whose transaction was aborted: LMDB has closed them."""
-        for key in keys:
-            self._databases.pop(key)._dbi = None
+    def _forget(self, databases: list[_Database]) -> None:
+        """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""
+        for database in databases:
+            database._dbi = None
+            if self._databases.get(database._name) is database:
+                del self._databases[database._name]
 
     def copy(self, path: str | bytes | os.PathLike[str], compact: bool = False, txn: Transaction | None = None) -> None:
         """Copy the environment to a folder (or, with ``subdir=False``, a file), while it is in use.
@@ -325,26 +329,23 @@ class Environment:
         self._copy("mdb_env_copyfd", fd, compact, txn)
 
     def _copy(self, function: str, target: bytes | int, compact: bool, txn: Transaction | None) -> None:
-        lib, flags = self._engine.lib, c.CP_COMPACT * bool(compact)
+        flags = c.CP_COMPACT * bool(compact)
         if txn is None:
-            name = function + "2"
-            rc = getattr(lib, name)(self._live(), target, flags)
-        else:
-            if not compact:
-                raise TypeError("txn argument only compatible with compact=True")
-            if txn.env is not self:
-                raise Error("The transaction belongs to another environment.")
-            name = function + "3"
-            if not hasattr(lib, name):  # from a patch: a system's liblmdb lacks it
-                raise TypeError("Non-patched LMDB doesn't support transaction with env.copy")
-            rc = getattr(lib, name)(self._live(), target, flags, txn._live())
-        if rc:
-            raise error(name, rc)
+            self._call(function + "2", target, flags)
+            return
+        if not compact:
+            raise TypeError("txn argument only compatible with compact=True")
+        if txn.env is not self:
+            raise Error("The transaction belongs to another environment.")
+        name = function + "3"
+        if not hasattr(self._engine.lib, name):  # from a patch: a system's liblmdb lacks it
+            raise TypeError("Non-patched LMDB doesn't support transaction with env.copy")
+        with self._access, txn._lock:
+            _check(name, getattr(self._engine.lib, name)(self._live(), target, flags, txn._live()))
 
     def sync(self, force: bool = False) -> None:
         """Flush what was written; with ``sync=False`` only if ``force`` is set."""
-        if rc := self._engine.lib.mdb_env_sync(self._live(), force):
-            raise error("mdb_env_sync", rc)
+        self._call("mdb_env_sync", force)
 
     def reader_check(self) -> int:
         """Clear the reader table of processes that have died.
@@ -353,8 +354,7 @@ class Environment:
             How many slots were cleared.
         """
         dead = ffi.new("int *")
-        if rc := self._engine.lib.mdb_reader_check(self._live(), dead):
-            raise error("mdb_reader_check", rc)
+        self._call("mdb_reader_check", dead)
         count: int = dead[0]
         return count
 
@@ -365,15 +365,25 @@ class Environment:
             map_size: in bytes; 0 takes the size that another process has given it.
 
         Raises:
-            Error: a write transaction is active.
+            Error: a write transaction is active; or the map cannot be made, and then the environment is closed.
         """
-        with self._lock:
+        self._refuse_writer()  # before the wait too: a writer may be waiting in LMDB for one of another process
+        with self._access.alone():
             self._live()
-            if self._writer is not None:
-                raise Error("Cannot set_mapsize while a write transaction is active")
+            self._refuse_writer()
             self._end_transactions()
             if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
+                self._end()  # LMDB has taken the old map away
                 raise error("mdb_env_set_mapsize", rc)
+
+    def _refuse_writer(self) -> None:
+        if self._access.has_writer():
+            raise Error("Cannot set_mapsize while a write transaction is active")
+
+
+def _check(what: str, rc: int) -> None:
+    if rc:
+        raise error(what, rc)
 
 
 def stat_dict(stat: Any) -> dict[str, int]:

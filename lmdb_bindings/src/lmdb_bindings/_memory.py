@@ -34,3 +34,11 @@ def point(value: Any, data: Any) -> Any:
     value.mv_data = pinned
     value.mv_size = len(pinned)
     return pinned
+
+
+def point_both(key: Any, key_data: Any, value: Any, value_data: Any) -> Any:
+    """:func:`point` for a key and its value: both or, where one is no buffer, neither."""
+    pinned_key, pinned_value = ffi.from_buffer(key_data), ffi.from_buffer(value_data)
+    key.mv_data, key.mv_size = pinned_key, len(pinned_key)
+    value.mv_data, value.mv_size = pinned_value, len(pinned_value)
+    return pinned_key, pinned_value

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
-import weakref
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._cursor import Cursor
+from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings.errors import Error, error, gone
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._environment import Environment
 
 
-class Transaction:
+class Transaction(Owner):
     """A transaction. As a context manager it commits at the end of the block, and aborts if an exception leaves it.
 
     Args:
@@ -44,73 +44,75 @@ class Transaction:
         write: bool = False,
         buffers: bool = False,
     ) -> None:
+        super().__init__()
         self._handle: Any = None
         self.env = env
         self._lib = env._engine.lib
         self._parent = parent
         self._write = bool(write)
+        # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
+        # closes the environment waits for the end of the call, and threads may share a read transaction.
+        self._lock: threading.RLock = threading.RLock() if parent is None else parent._lock
         self._out = _memory.view if buffers else _memory.copy
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
-        self._cursors: weakref.WeakSet[Cursor] = weakref.WeakSet()
-        self._children: weakref.WeakSet[Transaction] = weakref.WeakSet()
-        self._opened: list[bytes | None] = []
+        self._opened: list[_Database] = []
+        self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
         self._mutations = 0
-        if parent is not None:
-            self._check_parent(parent)
-        if write and env.readonly:
+        env._live()
+        if self._write and env.readonly:
             raise error("Cannot start write transaction with read-only env", errno.EACCES)
-        if write and parent is None:
+        if parent is not None:
+            self._nest(parent)
+        elif self._write:
             self._begin_writing()
         else:
-            self._begin(env._live(), parent)
+            self._begin_reading()
         self._db: Any = db if db is not None else env._databases.get(None)
 
-    def _check_parent(self, parent: Transaction) -> None:
+    def _nest(self, parent: Transaction) -> None:
         if not parent._write:
             raise error("Read-only transactions cannot be nested.", errno.EINVAL)
-        parent._live()
         if parent.env is not self.env:
             raise error("Parent transaction belongs to another environment.", errno.EINVAL)
         if not self._write and self.env._engine.name == "0.9":
             raise error("Read-only child transactions require the LMDB 1.0 engine.", errno.EINVAL)
+        with self._lock:
+            self._handle = self._begin(parent._live())
+            parent._adopt(self)
 
     def _begin_writing(self) -> None:
-        """Wait for the writers of this process here, where it can be seen who they are, and for others in LMDB."""
-        env, me = self.env, threading.get_ident()
-        with env._writer_left:
-            while env._writer is not None:
-                if env._writer == me:
-                    raise error("Attempt to start a write transaction while another write transaction is active on the "
-                                "same thread. This would deadlock.", errno.EBUSY)  # fmt: skip
-                env._writer_left.wait()
-            handle = env._live()
-            env._writer = me
+        access = self.env._access
+        access.take_turn()
         try:
-            self._begin(handle, None)
+            with access:
+                self._handle = self._begin(ffi.NULL)
+                self.env._adopt(self)
         except BaseException:
-            self._leave()
+            access.pass_turn()
             raise
 
-    def _begin(self, environment: Any, parent: Transaction | None) -> None:
+    def _begin_reading(self) -> None:
         env = self.env
-        with env._lock if not self._write else _NOTHING:
-            if not self._write and parent is None and env._spare:
-                spare = env._spare.pop()
-                if rc := self._lib.mdb_txn_renew(spare):
-                    self._lib.mdb_txn_abort(spare)
-                    raise error("mdb_txn_renew", rc)
-                self._handle = spare
+        with env._access:
+            env._live()
+            try:
+                handle = env._spare.pop()
+            except IndexError:
+                handle = self._begin(ffi.NULL)
             else:
-                handle = ffi.new("MDB_txn **")
-                outer = ffi.NULL if parent is None else parent._live()
-                if rc := self._lib.mdb_txn_begin(environment, outer, 0 if self._write else c.RDONLY, handle):
-                    raise error("mdb_txn_begin", rc)
-                self._handle = handle[0]
-        env._transactions.add(self)
-        if parent is not None:
-            parent._children.add(self)
+                if rc := self._lib.mdb_txn_renew(handle):
+                    self._lib.mdb_txn_abort(handle)
+                    raise error("mdb_txn_renew", rc)
+            self._handle = handle
+            env._adopt(self)
+
+    def _begin(self, parent: Any) -> Any:
+        handle = ffi.new("MDB_txn **")
+        if rc := self._lib.mdb_txn_begin(self.env._live(), parent, 0 if self._write else c.RDONLY, handle):
+            raise error("mdb_txn_begin", rc)
+        return handle[0]
 
     def _live(self) -> Any:
         """The C handle, if the transaction is open."""
@@ -121,7 +123,7 @@ class Transaction:
     def _dbi(self, db: _Database | None) -> Any:
         """The handle's number, if it is open and of this environment: a number of another would hit any database."""
         database = self._db if db is None else db
-        if database._env is not self.env:
+        if database._env() is not self.env:
             raise Error("Database handle belongs to another environment.")
         if database._dbi is None:
             raise gone()
@@ -135,90 +137,113 @@ class Transaction:
         Raises:
             Error: the write failed; the transaction is aborted.
         """
-        self._live()
-        self._close_dependents()
-        if not self._write and self._keep():
-            return
-        handle, self._handle = self._handle, None
-        rc = self._lib.mdb_txn_commit(handle)
-        if rc:
-            self._undo_opened()
-        elif self._parent is not None:
-            self._parent._opened += self._opened  # gone if an ancestor aborts
-            self._parent._mutations += 1
-        self._leave()
+        with self._lock:
+            self._live()
+            self._end_dependents()
+            if self._keep():
+                return
+            rc = self._finish(self._lib.mdb_txn_commit)
+            if rc:
+                self.env._forget(self._opened)
+            elif self._parent is not None:
+                self._parent._opened += self._opened  # gone if an ancestor aborts
+                self._parent._mutations += 1
+            self._leave()
         if rc:
             raise error("mdb_txn_commit", rc)
 
     def abort(self) -> None:
         """Undo what was written, and end the transaction. Safe to call again."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
         if self._handle is None:
             return
-        self._close_dependents()
-        if not self._write and not self._opened and self._keep():
+        self._end_dependents()
+        if self._keep():
             return
-        handle, self._handle = self._handle, None
-        self._lib.mdb_txn_abort(handle)
-        self._undo_opened()
+        self._finish(self._lib.mdb_txn_abort)
+        self.env._forget(self._opened)
         self._leave()
 
-    def _close_dependents(self) -> None:
-        for child in list(self._children):
-            child.abort()
-        for cursor in list(self._cursors):
-            cursor.close()
+    def _end_dependents(self) -> None:
+        for dependent in self._living():
+            dependent._end()
+
+    def _finish(self, function: Callable[[Any], int | None]) -> int | None:
+        """Commit or abort in LMDB."""
+        if self._ended():
+            self._handle = None
+            return 0
+        handle, self._handle = self._handle, None
+        if self._write or self._parent is None:
+            return function(handle)
+        # LMDB 1.0 keeps a pointer to the latest read-only child, and follows it when another begins, but not when
+        # that child has ended before its siblings: so each is kept until the last of them has ended.
+        finished = self._parent._finished
+        finished.append((function, handle))
+        if not any(isinstance(other, Transaction) and other is not self for other in self._parent._living()):
+            while finished:
+                function, handle = finished.pop()
+                function(handle)
+        return 0
+
+    def _ended(self) -> bool:
+        """Whether it has ended, or one that it is nested in, which ends it in LMDB too."""
+        return self._handle is None or (self._parent is not None and self._parent._ended())
 
     def _keep(self) -> bool:
         """Keep a finished read transaction for the next one, if the environment wants spare ones."""
         env = self.env
-        with env._lock:
-            if self._opened or self._parent is not None or len(env._spare) >= env._max_spare:
-                return False
-            self._lib.mdb_txn_reset(self._handle)
-            env._spare.append(self._handle)
-            self._handle = None
-            env._transactions.discard(self)
-            return True
-
-    def _undo_opened(self) -> None:
-        self.env._forget(self._opened)
+        if self._write or self._opened or self._parent is not None or len(env._spare) >= env._max_spare:
+            return False
+        self._lib.mdb_txn_reset(self._handle)
+        env._spare.append(self._handle)
+        self._handle = None
+        env._release(self)
+        return True
 
     def _leave(self) -> None:
-        env = self.env
-        env._transactions.discard(self)
-        if self._write and self._parent is None:
-            with env._writer_left:
-                env._writer = None
-                env._writer_left.notify_all()
+        if self._parent is not None:
+            self._parent._release(self)
+            return
+        self.env._release(self)
+        if self._write:
+            self.env._access.pass_turn()
 
     def __enter__(self) -> Transaction:
+        self._live()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._handle is not None:
             self.commit()
         else:
             self.abort()
 
     def __del__(self) -> None:
-        # Not in a child of fork(): the transaction is the parent's.
-        if getattr(self, "_handle", None) is not None and self.env._pid == os.getpid():
-            self.abort()
+        if getattr(self, "_handle", None) is not None:
+            finalize(self._abandon, self._lock, self.env._pid)
 
     # -- reading and writing -------------------------------------------------------------------------------------
 
     def id(self) -> int:
         """The transaction's number: for a read transaction that of the snapshot."""
-        number: int = self._lib.mdb_txn_id(self._live())
-        return number
+        with self._lock:
+            number: int = self._lib.mdb_txn_id(self._live())
+            return number
 
     def stat(self, db: _Database | None = None) -> dict[str, int]:
         """Statistics of a database: psize (bytes), depth, branch_pages, leaf_pages, overflow_pages, entries."""
         from lmdb_bindings._environment import stat_dict
 
         result = ffi.new("MDB_stat *")
-        if rc := self._lib.mdb_stat(self._live(), self._dbi(db), result):
-            raise error("mdb_stat", rc)
+        with self._lock:
+            if rc := self._lib.mdb_stat(self._live(), self._dbi(db), result):
+                raise error("mdb_stat", rc)
         return stat_dict(result)
 
     def get(self, key: Any, default: Any = None, db: _Database | None = None) -> Any:
@@ -232,14 +257,15 @@ class Transaction:
         Raises:
             BadValsizeError: the key is empty or longer than :meth:`Environment.max_key_size`.
         """
-        pinned = _memory.point(self._key, key)
-        rc = self._lib.mdb_get(self._live(), self._dbi(db), self._key, self._value)
-        del pinned
-        if rc:
-            if rc == c.NOTFOUND:
-                return default
-            raise error("mdb_get", rc)
-        return self._out(self._value)
+        with self._lock:
+            pinned = _memory.point(self._key, key)
+            rc = self._lib.mdb_get(self._live(), self._dbi(db), self._key, self._value)
+            del pinned
+            if rc:
+                if rc == c.NOTFOUND:
+                    return default
+                raise error("mdb_get", rc)
+            return self._out(self._value)
 
     def put(
         self,
@@ -271,11 +297,12 @@ class Transaction:
             KeyExistsError: never; it is the return value False.
         """
         database = self._db if db is None else db
-        pinned = _memory.point(self._key, key), _memory.point(self._value, value)
         flags = put_flags(database._flags, dupdata, overwrite, append)
-        rc = self._lib.mdb_put(self._live(), self._dbi(database), self._key, self._value, flags)
-        del pinned
-        self._mutations += 1
+        with self._lock:
+            pinned = _memory.point_both(self._key, key, self._value, value)
+            rc = self._lib.mdb_put(self._live(), self._dbi(database), self._key, self._value, flags)
+            del pinned
+            self._mutations += 1
         if rc:
             if rc == c.KEYEXIST:
                 return False
@@ -293,11 +320,12 @@ class Transaction:
         Returns:
             True if something was deleted.
         """
-        pinned = _memory.point(self._key, key), _memory.point(self._value, value or b"")
-        which = self._value if self._value.mv_size else ffi.NULL
-        rc = self._lib.mdb_del(self._live(), self._dbi(db), self._key, which)
-        del pinned
-        self._mutations += 1
+        with self._lock:
+            pinned = _memory.point_both(self._key, key, self._value, b"" if value is None else value)
+            which = self._value if self._value.mv_size else ffi.NULL
+            rc = self._lib.mdb_del(self._live(), self._dbi(db), self._key, which)
+            del pinned
+            self._mutations += 1
         if rc:
             if rc == c.NOTFOUND:
                 return False
@@ -305,29 +333,29 @@ class Transaction:
         return True
 
     def drop(self, db: _Database, delete: bool = True) -> None:
-        """Empty a database; with ``delete``, remove it and its handle too."""
-        if rc := self._lib.mdb_drop(self._live(), self._dbi(db), delete):
-            raise error("mdb_drop", rc)
-        self._mutations += 1
-        if delete:
-            for name, known in list(self.env._databases.items()):
-                if known is db:
-                    self.env._forget([name])
+        """Empty a database; with ``delete``, remove it and its handle too, and close its cursors in this transaction.
+
+        The main database is never removed.
+        """
+        with self._lock:
+            if rc := self._lib.mdb_drop(self._live(), self._dbi(db), delete):
+                raise error("mdb_drop", rc)
+            self._mutations += 1
+            if delete and db._name is not None:
+                self.env._forget([db])
+                self._close_cursors(db)
+
+    def _close_cursors(self, db: _Database) -> None:
+        # LMDB would take the number that they keep for that of the next database opened.
+        for dependent in self._living():
+            if isinstance(dependent, Cursor) and dependent._db is db:
+                dependent.close()
+        if self._parent is not None:
+            self._parent._close_cursors(db)
 
     def cursor(self, db: _Database | None = None) -> Cursor:
         """A cursor over a database; None for the transaction's own."""
         return Cursor(self._db if db is None else db, self)
-
-
-class _Nothing:
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
-_NOTHING = _Nothing()
 
 
 def put_flags(database_flags: int, dupdata: bool, overwrite: bool, append: bool) -> int:

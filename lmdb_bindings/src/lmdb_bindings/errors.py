@@ -244,7 +244,7 @@ _CLASSES: dict[int, type[Error]] = {
     errno.ENOSPC: DiskError,
 }
 
-__all__ = ["Error", *sorted({kind.__name__ for kind in _CLASSES.values()})]
+__all__ = ["Error", *sorted({kind.__name__ for kind in _CLASSES.values()})]  # noqa: PLE0604 (strings, by the table)
 
 
 def error(what: str, code: int) -> Error:

@@ -1,0 +1,103 @@
+"""Who may use an environment's C object, and when.
+
+LMDB leaves two things to its caller that threads would get wrong. Closing and resizing take the map away under
+whoever reads it, so they have the environment alone. And a writer that waits in LMDB waits where nobody sees it, so
+the writers of this process wait here: first come first served, since a thread that writes again and again would never
+let go of a plain lock, and ``close()`` would wait for it forever.
+
+What goes on within a transaction is not seen here: each has a lock of its own, and ends before the environment does.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lmdb_bindings.errors import error
+
+
+class Access:
+    """The access to one environment. As a context manager: a call that shares it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # re-entrant: the collector may end a transaction in the middle of anything
+        self._changed = threading.Condition(self._lock)
+        self._calls = 0
+        self._alone = False
+        self._line: deque[int] = deque()  # threads: the first has the write transaction, or waits in LMDB for it
+
+    def __enter__(self) -> None:
+        with self._lock:
+            while self._alone:
+                self._changed.wait()
+            self._calls += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._calls -= 1
+            self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait until no call is under way, and keep others out."""
+        with self._lock:
+            while self._alone:
+                self._changed.wait()
+            self._alone = True
+        try:
+            with self._lock:
+                while self._calls:
+                    self._changed.wait()
+            yield
+        finally:
+            with self._lock:
+                self._alone = False
+                self._changed.notify_all()
+
+    # -- the writers' turns ----------------------------------------------------------------------------------------
+
+    def has_writer(self) -> bool:
+        """Whether a thread has the write transaction, or waits for it."""
+        return bool(self._line)
+
+    def take_turn(self) -> None:
+        """Wait for the writers that came first.
+
+        Raises:
+            Error: this thread has the write transaction already, and would wait for itself.
+        """
+        me = threading.get_ident()
+        with self._lock:
+            if me in self._line:
+                raise error("Attempt to start a write transaction while another write transaction is active on the "
+                            "same thread. This would deadlock.", errno.EBUSY)  # fmt: skip
+            self._line.append(me)
+            try:
+                while self._line[0] != me:
+                    self._changed.wait()
+            except BaseException:
+                self._line.remove(me)
+                self._changed.notify_all()
+                raise
+
+    def pass_turn(self) -> None:
+        """Let the next writer have its turn."""
+        with self._lock:
+            self._line.popleft()
+            self._changed.notify_all()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keep the writers of other threads away; one of this thread stays."""
+        with self._lock:
+            mine = bool(self._line) and self._line[0] == threading.get_ident()
+        if not mine:
+            self.take_turn()
+        try:
+            yield
+        finally:
+            if not mine:
+                self.pass_turn()

@@ -1,0 +1,65 @@
+"""Which C object must end before which: cursors and nested transactions before their transaction, and transactions
+before their environment.
+
+LMDB frees an owner without asking for what was made from it, so a wrong order is a use after free. What ends by the
+caller's word takes its dependents with it. The collector is the other case: it finalizes the objects of a dead cycle
+in any order, and clears the weak references between them first, so an owner cannot find its dependents there; it
+counts them, and leaves its end to the last of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+
+class Owner:
+    """An object with dependents, which hold it by a strong reference."""
+
+    def __init__(self) -> None:
+        self._dependents: dict[int, weakref.ref[Any]] = {}
+        self._abandoned = False
+
+    def _end(self) -> None:
+        """End the C object, and whatever depends on it."""
+        raise NotImplementedError
+
+    def _adopt(self, dependent: Any) -> None:
+        self._dependents[id(dependent)] = weakref.ref(dependent)
+
+    def _release(self, dependent: Any) -> None:
+        """Note the end of a dependent."""
+        self._dependents.pop(id(dependent), None)
+        if self._abandoned and not self._dependents:
+            self._end()
+
+    def _living(self) -> list[Any]:
+        """The dependents that can be found, the latest first: a nested transaction before the cursors it shadows."""
+        found = [reference() for reference in reversed(list(self._dependents.values()))]
+        return [dependent for dependent in found if dependent is not None]
+
+    def _abandon(self) -> None:
+        """End, by the collector's word."""
+        if self._dependents:
+            self._abandoned = True
+        else:
+            self._end()
+
+
+def finalize(end: Callable[[], None], lock: Any, pid: int) -> None:
+    """End an object by the collector's word, where that is safe.
+
+    Args:
+        end: what ends it.
+        lock: held meanwhile.
+        pid: of the process that made it. In a child of fork() it is the parent's, and so is what it would release.
+    """
+    # When the interpreter exits, its daemon threads stop wherever they are, with their locks.
+    if pid == os.getpid() and lock.acquire(not sys.is_finalizing()):
+        try:
+            end()
+        finally:
+            lock.release()
