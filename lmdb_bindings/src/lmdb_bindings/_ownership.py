@@ -12,20 +12,21 @@ from __future__ import annotations
 import os
 import sys
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 
-class Owner:
+class Owner(ABC):
     """An object with dependents, which hold it by a strong reference."""
 
     def __init__(self) -> None:
         self._dependents: dict[int, weakref.ref[Any]] = {}
         self._abandoned = False
 
+    @abstractmethod
     def _end(self) -> None:
         """End the C object, and whatever depends on it."""
-        raise NotImplementedError
 
     def _adopt(self, dependent: Any) -> None:
         self._dependents[id(dependent)] = weakref.ref(dependent)
