@@ -55,7 +55,7 @@ def build(session: nox.Session) -> None:
     vendor(session)
     for folder, (name, others) in PROJECTS.items():
         state = _state(folder, *others)
-        stamp = BUILD / "stamps" / folder
+        stamp = Path(sys.prefix, "built", folder)  # in .venv, since that is where it is installed
         if stamp.exists() and stamp.read_text() == state and len(list(DIST.glob(f"{name}-*"))) == 2:
             session.log(f"{folder}: unchanged")
             continue
