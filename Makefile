@@ -1,6 +1,7 @@
 # make demo | test | lint | docs | build | vendor: each is a session of noxfile.py. Needs Python 3.10 or later and make.
 PYTHON ?= python3
 
+.NOTPARALLEL:
 .PHONY: demo test lint docs build vendor
 demo test lint docs build vendor: .venv/ready
 	.venv/bin/python -m nox --session $@

@@ -35,9 +35,9 @@ PROJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 nox.options.default_venv_backend = "none"
-nox.options.sessions = ["lint", "test"]
+nox.options.sessions = ["test"]
 
-# Archives and wheels get this date, so that the same sources make the same files: the earliest that zip knows.
+# Wheels get this date, so that the same sources make the same wheel: the earliest that zip knows.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
 os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(BUILD / "zig"))
 os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
@@ -59,6 +59,7 @@ def build(session: nox.Session) -> None:
         if stamp.exists() and stamp.read_text() == state and len(list(DIST.glob(f"{name}-*"))) == 2:
             session.log(f"{folder}: unchanged")
             continue
+        stamp.unlink(missing_ok=True)  # before anything changes: an interrupted build must not pass for a done one
         for old in DIST.glob(f"{name}-*"):
             old.unlink()
         _build_one(session, folder)
@@ -71,8 +72,10 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """Run all tests, against the built wheels."""
-    build(session)
+    """Run everything that must pass: style and types, the site, the demo, and all tests against the built wheels."""
+    lint(session)
+    docs(session)
+    demo(session)
     session.run(PYTHON, "-m", "pytest", "-n", "2", *session.posargs, external=True)
 
 
@@ -116,8 +119,9 @@ def constraints(session: nox.Session) -> None:
 
 
 def _state(*folders: str) -> str:
-    """A digest of everything that a build reads: the folders' files, and the tools' versions."""
-    digest = hashlib.sha256((ROOT / "constraints.txt").read_bytes())
+    """A digest of everything that a build reads: the folders' files, the tools' versions, this file, the compiler."""
+    digest = hashlib.sha256((ROOT / "constraints.txt").read_bytes() + (ROOT / "noxfile.py").read_bytes())
+    digest.update(repr([os.environ.get(name) for name in ("CC", "CXX", "SOURCE_DATE_EPOCH")]).encode())
     for folder in folders:
         for path in sorted((ROOT / folder).rglob("*")):
             inside = path.relative_to(ROOT / folder).parts
@@ -134,17 +138,17 @@ def _build_one(session: nox.Session, folder: str) -> None:
         shutil.rmtree(stale)
     log = BUILD / "log" / f"{folder}.txt"
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [PYTHON, "-m", "build", "--quiet", "--no-isolation", "--wheel", "--sdist", "--outdir", str(DIST), folder]
+    command = [PYTHON, "-m", "build", "--no-isolation", "--wheel", "--sdist", "--outdir", str(DIST), folder]
     try:
         with log.open("w") as chatter:
             session.run(*command, stdout=chatter, stderr=None, external=True)
     except CommandFailed:
-        session.error(f"{folder} cannot be built: see {log}")
+        session.error(f"{folder} cannot be built; the end of {log}:\n{log.read_text()[-4000:]}")
 
 
 def _fill_wheelhouse(session: nox.Session) -> None:
     """Keep the run-time dependencies of the wheels here, so that fresh environments need no network."""
-    pins = _pins()
+    pins = f"# {sys.implementation.cache_tag}\n{_pins()}"  # wheels for this interpreter
     stamp = WHEELHOUSE / "pins.txt"
     if stamp.exists() and stamp.read_text() == pins:
         return

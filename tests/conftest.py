@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from sharedlib_loader.build import host
+
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+HOST = host("glibc")
+TARGET = HOST.triple if HOST else "native"
 
 
 def zig(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -25,7 +29,7 @@ def zig(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def compile_c() -> Callable[..., Path]:
     """Compile C source text to a file: ``compile_c(source, output, *flags, target=...)``."""
 
-    def compile_c(source: str, output: Path, *flags: str | Path, target: str = "x86_64-linux-gnu.2.17") -> Path:
+    def compile_c(source: str, output: Path, *flags: str | Path, target: str = TARGET) -> Path:
         output.parent.mkdir(parents=True, exist_ok=True)
         file = output.with_name(output.name + ".c")
         file.write_text(source)

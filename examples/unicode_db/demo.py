@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,8 +47,8 @@ print(json.dumps({
 
 def compiler() -> list[str]:
     """A C compiler: ``CC``, else ``cc``, else the zig that built the wheels."""
-    if "CC" in os.environ:
-        return os.environ["CC"].split()
+    if os.environ.get("CC"):
+        return shlex.split(os.environ["CC"])
     return ["cc"] if shutil.which("cc") else [sys.executable, "-m", "ziglang", "cc"]
 
 
@@ -77,10 +78,10 @@ def site_packages(python: str) -> str:
 
 def c_program(python: str, source: Path, database: Path) -> dict[str, Any]:
     """Compile the C program against the installed provider, and let it count."""
-    flags = output(python, "-m", "liblmdb_wheel", "--cflags", "--libs").split()
+    flags = output(python, "-m", "liblmdb_wheel", "--cflags", "--libs")
     library_dir = json.loads(output(python, "-m", "liblmdb_wheel", "--json"))["library_dir"]
     program = str(database.parent / "count")
-    output(*compiler(), "-O2", str(source), *flags, f"-Wl,-rpath,{library_dir}", "-o", program)
+    output(*compiler(), "-O2", str(source), *shlex.split(flags), f"-Wl,-rpath,{library_dir}", "-o", program)
     start = time.monotonic()
     records, size, version = output(program, str(database), "characters").split()
     seconds = time.monotonic() - start
@@ -96,7 +97,7 @@ def c_extension(python: str, project: Path, databases: list[Path]) -> dict[str, 
     Raises:
         SystemExit: the two do not share one library, or it is visible to the whole process.
     """
-    environment = {**os.environ, "CC": " ".join(compiler()), "PYTHONPATH": site_packages(python)}
+    environment = {**os.environ, "CC": shlex.join(compiler()), "PYTHONPATH": site_packages(python)}
     wheels = databases[0].parent / "wheels"
     output(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation",
            "--wheel-dir", str(wheels), str(project), env=environment)  # fmt: skip

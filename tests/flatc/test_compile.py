@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flatc_wheel import SchemaError, _executable, compile, reflection_schema
+from flatc_wheel import SchemaError, VersionMismatchError, _executable, compile, reflection_schema
 from flatc_wheel._compile import OUTPUTS
 
 # The schema's error is the missing semicolon, noticed in its third line.
@@ -229,4 +230,18 @@ def test_a_single_string_is_not_a_list(tmp_path: Path) -> None:
     for wrong in ({"include": "schemas"}, {"options": "--gen-onefile"}):
         with pytest.raises(TypeError, match=r"include and options are lists: write \[value\] for a single one"):
             compile(reflection_schema(), "python", tmp_path / "out", **wrong)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_schema_errors_can_be_pickled() -> None:
+    """An error of a worker process arrives whole."""
+    copy = pickle.loads(pickle.dumps(SchemaError("said", ["--python", "a.fbs"])))
+    assert (str(copy), copy.command) == ("said", ("--python", "a.fbs"))
+
+
+def test_versions_are_checked_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Code is not generated for a Python runtime of another version."""
+    monkeypatch.setattr("flatbuffers.__version__", "1.12")
+    with pytest.raises(VersionMismatchError, match=r"flatbuffers \(Python\): 1\.12"):
+        compile(reflection_schema(), "python", tmp_path / "out")
     assert not list(tmp_path.iterdir())

@@ -54,7 +54,25 @@ def test_a_text_file(tmp_path: Path) -> None:
 
 def test_a_folder(tmp_path: Path) -> None:
     """A folder in the library's place cannot be read."""
-    assert "Is a directory" in refusal(tmp_path, LibraryLoadError)
+    assert "not a regular file" in refusal(tmp_path, LibraryLoadError)
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    """A named pipe is refused at once; opening it would wait for a writer for ever."""
+    os.mkfifo(tmp_path / "pipe.so")
+    assert "not a regular file" in refusal(tmp_path / "pipe.so", LibraryLoadError)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(54, b"\0\0"), (54, b"\1\0"), (32, b"\xff" * 8), (16, b"\0" * 48), (4, b"\7\7")]
+)
+def test_a_damaged_header(at: int, value: bytes, tmp_path: Path) -> None:
+    """Whatever is wrong in the ELF header, the error is the loader's own."""
+    data = bytearray(liblmdb_wheel.library_path("0.9").read_bytes())
+    data[at : at + len(value)] = value
+    path = tmp_path / "damaged.so"
+    path.write_bytes(data)
+    refusal(path, LibraryLoadError)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:

@@ -83,6 +83,15 @@ def test_an_undefined_symbol_fails_here(zig: Toolchain, tmp_path: Path) -> None:
         SharedObject("libcalls.so.1", (source,), ("f", "g")).build(zig, tmp_path / "lib", tmp_path / "work")
 
 
+def test_sources_of_one_name(zig: Toolchain, tmp_path: Path) -> None:
+    """Two sources of one name in two folders are two objects."""
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "unit.c").write_text(f"int {folder}(void) {{ return 1; }}")
+    sources = tuple(tmp_path / folder / "unit.c" for folder in "ab")
+    SharedObject("libab.so.1", sources, ("a", "b")).build(zig, tmp_path / "lib", tmp_path / "work")
+
+
 def test_missing_sources_are_named(zig: Toolchain, tmp_path: Path) -> None:
     """The error names the files and the command that stages them."""
     library = SharedObject("liba.so.1", (tmp_path / "a.c", tmp_path / "b.c"), ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,3 +85,22 @@ def test_a_broken_provider_is_not_a_missing_one(
     assert not isinstance(caught.value, ProviderNotFoundError)
     assert problem in str(caught.value)
     assert caught.value.cure == "pip install --force-reinstall broken-wheel"
+
+
+def test_two_providers_of_one_library(install: Install, tmp_path: Path) -> None:
+    """Two distributions that claim one name are an error that names both, not a matter of luck."""
+    install("twice", WORKING.format(name="twice"))
+    info = tmp_path / "other-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[sharedlib_loader.providers]\ntwice = other_provider:LIBRARY\n")
+    with pytest.raises(ProviderBrokenError, match="provide it: other_provider:LIBRARY, twice_provider:LIBRARY"):
+        sharedlib_loader.find("twice")
+
+
+def test_errors_can_be_pickled() -> None:
+    """An error of a worker process arrives whole."""
+    with pytest.raises(ProviderNotFoundError) as caught:
+        sharedlib_loader.find("absent")
+    copy = pickle.loads(pickle.dumps(caught.value))
+    assert (type(copy), str(copy), copy.cure) == (ProviderNotFoundError, str(caught.value), caught.value.cure)

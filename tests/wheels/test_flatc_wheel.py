@@ -56,7 +56,7 @@ def test_it_is_executable(built: Callable[[str], Path]) -> None:
 
 def test_no_path_of_the_build_is_in_it(files: Files) -> None:
     """Neither the source folder nor the home folder of whoever built it is in the file."""
-    for path in (ROOT, Path.home(), Path(sys.prefix)):
+    for path in {ROOT, Path.home(), Path(sys.prefix)} - {Path("/")}:
         assert str(path).encode() not in files("flatc_wheel")[SCRIPT]
 
 

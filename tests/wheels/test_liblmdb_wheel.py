@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -51,8 +52,7 @@ def test_auditwheel_accepts_it_as_manylinux2014(built: Callable[[str], Path]) ->
     command = [sys.executable, "-m", "auditwheel", "show", "--json", str(built("liblmdb_wheel-*.whl"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert "manylinux_2_17_" in json.dumps(report), report
+    assert json.loads(done.stdout)["overall_tag"] == f"manylinux_2_17_{platform.machine()}"
 
 
 def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
@@ -130,7 +130,7 @@ def test_upstreams_assertions_are_in_it(engine: str, files: Files) -> None:
 def test_no_path_of_the_build_is_in_it(engine: str, files: Files) -> None:
     """Neither the source folder nor the home folder of whoever built it is in the file."""
     data = files("liblmdb_wheel")[f"liblmdb_wheel/lib/{ENGINES[engine]}"]
-    for path in (ROOT, Path.home(), Path(sys.prefix)):
+    for path in {ROOT, Path.home(), Path(sys.prefix)} - {Path("/")}:
         assert str(path).encode() not in data
 
 

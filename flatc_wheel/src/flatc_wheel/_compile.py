@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from flatc_wheel._executable import run
+from flatc_wheel._versions import check_versions
 
 # What to ask for, and flatc's option for it.
 OUTPUTS = {
@@ -46,6 +46,10 @@ class SchemaError(ValueError):
         super().__init__(message)
         self.command = tuple(command)
 
+    def __reduce__(self) -> tuple[type[SchemaError], tuple[str, tuple[str, ...]]]:
+        """Errors cross process pools by pickle."""
+        return type(self), (str(self), self.command)
+
 
 def compile(
     schema: str | os.PathLike[str],
@@ -72,11 +76,13 @@ def compile(
         ValueError: ``to`` is not one of the outputs.
         TypeError: ``include`` or ``options`` is one string and not a list of them.
         FlatcNotFoundError: the executable is missing.
+        VersionMismatchError: executable, Python runtime and reflection schema are not of one version.
     """
     if to not in OUTPUTS:
         raise ValueError(f"cannot compile to {to!r}: choose one of {', '.join(OUTPUTS)}")
     if isinstance(include, str) or isinstance(options, str):
         raise TypeError("include and options are lists: write [value] for a single one")
+    check_versions()
     target = Path(output)
     place = target.absolute()
     existing = next(path for path in (place, *place.parents) if path.is_dir())
@@ -86,7 +92,8 @@ def compile(
         command = [*OUTPUTS[to], *options, *folders, "-o", folder, os.fspath(Path(schema).absolute())]
         done = run(*command, cwd=folder if to in _WRITTEN_TO_CURRENT_FOLDER else None)
         if done.returncode != 0:
-            raise SchemaError((done.stderr + done.stdout).strip(), command)
+            said = (done.stderr + done.stdout).strip()
+            raise SchemaError(said or f"flatc ended with status {done.returncode} and without a word", command)
         target.mkdir(parents=True, exist_ok=True)
         return [_move(path, Path(folder), target) for path in sorted(Path(folder).rglob("*")) if path.is_file()]
 
@@ -94,5 +101,5 @@ def compile(
 def _move(path: Path, source: Path, target: Path) -> Path:
     place = target / path.relative_to(source)
     place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, place)
+    os.replace(path, place)
     return place

@@ -38,7 +38,7 @@ def find(name: str) -> SharedLibrary:
 
     Raises:
         ProviderNotFoundError: nobody provides it. Safe to treat as "not installed".
-        ProviderBrokenError: somebody does, and fails; never to be treated as "not installed".
+        ProviderBrokenError: somebody does, and fails, or two do; never to be treated as "not installed".
     """
     known = providers()
     if name not in known:
@@ -50,6 +50,9 @@ def find(name: str) -> SharedLibrary:
             cure="install the provider with pip",
         )
     entry = known[name]
+    claims = {other.value for other in entry_points(group=GROUP, name=name)}
+    if len(claims) > 1:
+        raise _broken(entry, f"several distributions provide it: {', '.join(sorted(claims))}")
     try:
         library = entry.load()
     except Exception as error:

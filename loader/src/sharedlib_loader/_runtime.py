@@ -14,14 +14,16 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import stat
 import struct
 import sys
 import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 __all__ = [
     "Conflict",
@@ -65,6 +67,10 @@ class SharedLibrary:
     distribution: str
     version_of: Callable[[ctypes.CDLL], str] | None = None
 
+    def __post_init__(self) -> None:
+        if not os.path.isabs(self.path):  # the dynamic loader would search for it, or take it from the current folder
+            raise ValueError(f"{self.name}: the path of a library must be absolute, and is {os.fspath(self.path)!r}")
+
     @property
     def switch(self) -> str:
         """The environment variable that chooses another file: ``wheel``, ``system`` or an absolute path."""
@@ -92,7 +98,8 @@ class LoadedLibrary:
         name: the library's name in its :class:`SharedLibrary`.
         path: the file that is mapped, as the dynamic loader names it.
         soname: the SONAME that was checked.
-        version: what the loaded library says of itself; the shipped version where it cannot say.
+        version: what the loaded library says of itself; where it cannot say, the shipped version for the provider's
+            file and ``"unknown"`` for any other.
         handle: the ``dlopen`` handle. It is never closed: closing would undo the preload for everybody.
         origin: ``"wheel"``, ``"system"`` or ``"override"`` for what the switch chose; ``"already loaded"`` where
             that very file was in the process before this call.
@@ -116,6 +123,7 @@ class SharedLibraryError(ImportError):
 
     Attributes:
         library: the library's name.
+        problem: what failed, in one line.
         tried: the places tried, each with the reason why it failed, in the system's own words where it gave any.
         cause: what is most likely wrong.
         cure: what to do about it.
@@ -125,9 +133,14 @@ class SharedLibraryError(ImportError):
         places = "".join(f"\n  tried: {place}" for place in tried)
         super().__init__(f"{library}: {problem}{places}\n  cause: {cause}\n  cure: {cure}", name=library)
         self.library = library
+        self.problem = problem
         self.tried = tried
         self.cause = cause
         self.cure = cure
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross process pools by pickle, which knows positional arguments alone."""
+        return partial(type(self), tried=self.tried, cause=self.cause, cure=self.cure), (self.library, self.problem)
 
 
 class LibraryNotFoundError(SharedLibraryError):
@@ -152,7 +165,7 @@ class SwitchError(SharedLibraryError):
 
 # -- loading ---------------------------------------------------------------------------------------------------------
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # re-entrant: a version_of may load what its library needs
 _loaded: dict[SharedLibrary, LoadedLibrary] = {}
 _kept: list[ctypes.CDLL] = []  # PyPy closes a library when the object is collected
 
@@ -160,7 +173,7 @@ _kept: list[ctypes.CDLL] = []  # PyPy closes a library when the object is collec
 def _renew_lock() -> None:
     # Another thread of the parent may have held the lock at fork(); in the child nobody would ever release it.
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -201,6 +214,9 @@ def load(library: SharedLibrary, *, on_conflict: Policy = "raise") -> LoadedLibr
 
 def _load(library: SharedLibrary) -> LoadedLibrary:
     origin, target = _choose(library)
+    shipped = library.version if origin == "wheel" else "unknown"
+    if os.path.isabs(target):
+        _check_file(library, target)
     if _open_if_mapped(target) is not None:
         origin = "already loaded"
     cdll = _open(library, target)
@@ -209,7 +225,7 @@ def _load(library: SharedLibrary) -> LoadedLibrary:
         name=library.name,
         path=_path_of(cdll),
         soname=library.soname,
-        version=_version(library, cdll) or library.version,
+        version=_version(library, cdll) or shipped,
         handle=_handle(cdll),
         origin=origin,
         conflict=_conflict(library, cdll),
@@ -235,8 +251,6 @@ def _choose(library: SharedLibrary) -> tuple[Origin, str]:
 
 
 def _open(library: SharedLibrary, target: str) -> ctypes.CDLL:
-    if os.path.isabs(target):
-        _check_file(library, target)
     try:
         return ctypes.CDLL(target, mode=os.RTLD_NOW | os.RTLD_LOCAL)
     except OSError as error:
@@ -252,7 +266,7 @@ def _open(library: SharedLibrary, target: str) -> ctypes.CDLL:
             library.name,
             "the dynamic loader refuses the file",
             tried=(f"{target}: {error}",),
-            cause="a library that it needs is missing, or it needs a newer C library than this system has",
+            cause="a library or a symbol that it needs is missing, or it is a program and not a library",
             cure=_cure(library, target),
         ) from error
 
@@ -332,7 +346,8 @@ def _path_of(cdll: ctypes.CDLL) -> Path:
     link_map = ctypes.POINTER(_LinkMap)()
     if dlinfo(_handle(cdll), _RTLD_DI_LINKMAP, ctypes.byref(link_map)) != 0:
         raise OSError(f"dlinfo fails for {cdll._name}")
-    return Path(os.fsdecode(link_map.contents.l_name))
+    # Absolute, also where LD_LIBRARY_PATH or another caller's dlopen was not.
+    return Path(os.path.abspath(os.fsdecode(link_map.contents.l_name)))
 
 
 # -- the file, before the dynamic loader sees it ---------------------------------------------------------------------
@@ -354,7 +369,10 @@ def _check_file(library: SharedLibrary, path: str) -> None:
         words = reason.strerror if isinstance(reason, OSError) else reason
         return kind(library.name, problem, tried=(f"{path}: {words}",), cause=cause, cure=_cure(library, path))
 
+    mine = _architecture(_own_head())
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # reading from a pipe or a device might never end
+            raise refusal("the file is not a shared library", "not a regular file", "something else has its place")
         with open(path, "rb") as stream:
             head = stream.read(_HEADER_SIZE)
             size = os.fstat(stream.fileno()).st_size
@@ -363,14 +381,15 @@ def _check_file(library: SharedLibrary, path: str) -> None:
             if len(head) < _HEADER_SIZE or size < _end_of_segments(stream, head):
                 reason = f"{size} bytes, and its segments need more"
                 raise refusal("the file is truncated", reason, "a copy or an installation was cut short")
-            built_for, mine = _architecture(head), _architecture(_own_head())
-            if built_for != mine:
+            if (built_for := _architecture(head)) != mine:
                 cause = f"this interpreter is built for {mine}"
                 raise refusal(f"the file is built for {built_for}", "wrong architecture", cause)
     except FileNotFoundError as error:
         raise refusal("the file does not exist", error, "the installation is incomplete, or it was removed") from error
     except OSError as error:
         raise refusal("the file cannot be read", error, "its permissions, or those of its folder") from error
+    except (ValueError, OverflowError, struct.error) as error:
+        raise refusal("the file is damaged", f"its ELF header is wrong ({error})", "parts were overwritten") from error
 
 
 def _own_head() -> bytes:

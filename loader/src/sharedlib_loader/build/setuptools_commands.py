@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from distutils.command.build_scripts import build_scripts  # setuptools has none; importing it first provides distutils
 from pathlib import Path
 from typing import Any
 
 from setuptools import Command, Distribution
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+
+# setuptools has no such command of its own, and provides distutils once it is imported: hence in this order.
+from distutils.command.build_scripts import build_scripts  # isort: skip
 
 from sharedlib_loader.build.targets import TARGETS, Libc
 from sharedlib_loader.build.toolchain import Toolchain
