@@ -1,4 +1,4 @@
-"""Link against liblmdb.so.0 of liblmdb-wheel, by its SONAME and without an RPATH; one wheel for every CPython."""
+"""Link against liblmdb.so.0 of liblmdb-wheel, by SONAME, without RPATH; one wheel for every CPython with a GIL."""
 
 from setuptools import Extension, setup
 
