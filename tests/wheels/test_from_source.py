@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -72,7 +73,7 @@ def test_an_editable_provider_works(pip: Callable[..., Path], tmp_path: Path) ->
 
 def test_a_distributors_compiler_builds_it(tmp_path: Path) -> None:
     """With CC set, the wheel is built by that compiler and tagged for this kind of machine, not for manylinux."""
-    compiler = {"CC": f"{sys.executable} -m ziglang cc"}
+    compiler = {"CC": shlex.join([sys.executable, "-m", "ziglang", "cc"])}
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     project = shutil.copytree(ROOT / "liblmdb_wheel", tmp_path / "project", ignore=shutil.ignore_patterns("build"))
     done = subprocess.run(
