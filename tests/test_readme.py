@@ -31,7 +31,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     packages = next((site / "lib").glob("python*")) / "site-packages"
     (packages / "installed.pth").write_text(sysconfig.get_path("purelib"))
     cc = site / "bin" / "cc"
-    cc.write_text(f'#!/bin/sh\nexec '{sys.executable}' -m ziglang cc "$@"\n')
+    cc.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m ziglang cc "$@"\n')
     cc.chmod(0o755)
     path = f"{site / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     offline = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
