@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-READMES = sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md")])
+READMES = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md")]
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?:#|//|/\*) ([\w./-]+\.\w+)(?: \*/)?\n")
 
