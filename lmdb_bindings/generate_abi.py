@@ -1,4 +1,4 @@
-"""Write ``src/lmdb_bindings/_abi.py`` from ``lmdb.cdef.h``; the result is committed, and a test compares it.
+"""Write ``src/lmdb_bindings/_abi.py`` from the ``*.cdef.h``; the result is committed, and a test compares it.
 
 A module in CFFI's out-of-line ABI form imports in milliseconds, without a C parser and without a compiler.
 """
@@ -13,7 +13,8 @@ HERE = Path(__file__).resolve().parent
 
 def generate(target: Path) -> None:
     ffi = FFI()
-    ffi.cdef((HERE / "lmdb.cdef.h").read_text(encoding="utf-8"))
+    for name in ("lmdb.cdef.h", "bulk.cdef.h"):
+        ffi.cdef((HERE / name).read_text(encoding="utf-8"))
     ffi.set_source("lmdb_bindings._abi", None)
     ffi.emit_python_code(str(target))
 

@@ -9,6 +9,7 @@ typedef unsigned int MDB_dbi;
 typedef unsigned int MDB_cursor_op;
 typedef unsigned int mdb_mode_t;
 typedef int mdb_filehandle_t;
+typedef int (*mdb_msg_func)(const char *message, void *context);
 
 typedef struct {
     size_t mv_size;
@@ -54,6 +55,7 @@ int mdb_env_set_maxreaders(MDB_env *env, unsigned int readers);
 int mdb_env_get_maxreaders(MDB_env *env, unsigned int *readers);
 int mdb_env_set_maxdbs(MDB_env *env, MDB_dbi dbs);
 int mdb_env_get_maxkeysize(MDB_env *env);
+int mdb_reader_list(MDB_env *env, mdb_msg_func callback, void *context);
 int mdb_reader_check(MDB_env *env, int *dead);
 
 int mdb_txn_begin(MDB_env *env, MDB_txn *parent, unsigned int flags, MDB_txn **txn);
@@ -67,6 +69,7 @@ int mdb_dbi_open(MDB_txn *txn, const char *name, unsigned int flags, MDB_dbi *db
 int mdb_dbi_flags(MDB_txn *txn, MDB_dbi dbi, unsigned int *flags);
 int mdb_stat(MDB_txn *txn, MDB_dbi dbi, MDB_stat *stat);
 int mdb_drop(MDB_txn *txn, MDB_dbi dbi, int del);
+int mdb_cmp(MDB_txn *txn, MDB_dbi dbi, const MDB_val *a, const MDB_val *b);
 
 int mdb_get(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data);
 int mdb_put(MDB_txn *txn, MDB_dbi dbi, MDB_val *key, MDB_val *data, unsigned int flags);

@@ -12,36 +12,44 @@ from typing import Any
 import pytest
 
 import liblmdb_wheel
-from lmdb_bindings import _constants
+from lmdb_bindings import _bulk_constants, _constants
 from lmdb_bindings._abi import ffi
 
 ROOT = Path(__file__).resolve().parents[2]
-CDEF = ROOT / "lmdb_bindings" / "lmdb.cdef.h"
+CDEFS = [ROOT / "lmdb_bindings" / name for name in ("lmdb.cdef.h", "bulk.cdef.h")]
 ENGINES = ("0.9", "1.0")
-ONLY_1_0 = {"PROBLEM", "BAD_CHECKSUM", "CRYPTO_FAIL", "ENV_ENCRYPTION", "IS_READONLY"}
+ONLY_1_0 = {
+    "PROBLEM", "BAD_CHECKSUM", "CRYPTO_FAIL", "ENV_ENCRYPTION", "TXN_PENDING", "CANT_ROLLBACK", "DBIS_BUSY",
+    "SHORT_WRITE", "ENV_BUSY", "IS_READONLY", "ADDR_BUSY",
+}  # fmt: skip
+STRUCTS = (
+    "MDB_val", "MDB_stat", "MDB_envinfo", "lmdb_bulk_engine", "lmdb_bulk", "lmdb_bulk_column", "lmdb_bulk_input",
+    "lmdb_bulk_output", "lmdb_bulk_scan",
+)  # fmt: skip
 
 
 def prototypes() -> dict[str, str]:
     """Each function that the binding declares: name to prototype."""
-    text = re.sub(r"/\*.*?\*/", "", CDEF.read_text(), flags=re.DOTALL)
-    found = re.findall(r"^\w[\w *]*?\b(mdb_\w+)\(.*?\);$", text, re.MULTILINE)
-    lines = re.findall(r"^\w[\w *]*?\bmdb_\w+\(.*?\);$", text, re.MULTILINE)
-    return dict(zip(found, lines, strict=True))
+    text = re.sub(r"/\*.*?\*/", "", "\n".join(cdef.read_text() for cdef in CDEFS), flags=re.DOTALL)
+    lines = re.findall(r"^(?!typedef)(\w[\w *]*?\b((?:lmdb_bulk|mdb)_\w+)\([^;{}]*?\);)$", text, re.MULTILINE)
+    return {name: line for line, name in lines}
 
 
 def proof(engine: str) -> str:
     """C source that compiles only if every declaration, layout and number of the binding is the header's."""
-    lines = ['#include "lmdb.h"', "#include <stddef.h>", *prototypes().values()]
-    for name in ("MDB_val", "MDB_stat", "MDB_envinfo"):
+    lines = ['#include "lmdb_bulk.h"', "#include <stddef.h>", "typedef MDB_msg_func *mdb_msg_func;"]
+    lines += prototypes().values()
+    for name in STRUCTS:
         layout = ffi.typeof(name)
         lines.append(f'_Static_assert(sizeof({name}) == {ffi.sizeof(layout)}, "{name}");')
         for field, place in layout.fields or ():
             lines.append(f'_Static_assert(offsetof({name}, {field}) == {place.offset}, "{name}.{field}");')
             size = ffi.sizeof(place.type)
             lines.append(f'_Static_assert(sizeof((({name} *)0)->{field}) == {size}, "{name}.{field}");')
-    for name, value in vars(_constants).items():
-        if name.isupper() and not (engine == "0.9" and name in ONLY_1_0):
-            lines.append(f'_Static_assert((long long)MDB_{name} == {value}LL, "MDB_{name}");')
+    for prefix, constants in (("MDB", _constants), ("LMDB_BULK", _bulk_constants)):
+        for name, value in vars(constants).items():
+            if name.isupper() and not (engine == "0.9" and name in ONLY_1_0):
+                lines.append(f'_Static_assert((long long){prefix}_{name} == {value}LL, "{prefix}_{name}");')
     return "\n".join(lines)
 
 
@@ -78,6 +86,8 @@ def test_the_declarations_are_the_headers(engine: str, tmp_path: Path) -> None:
         ("int mdb_env_sync(MDB_env *env, int force);", "int mdb_env_sync(MDB_env *env, long force);"),
         ("offsetof(MDB_val, mv_data) == 8", "offsetof(MDB_val, mv_data) == 0"),
         ("MDB_NOTFOUND == -30798LL", "MDB_NOTFOUND == -30799LL"),
+        ("LMDB_BULK_PICKLE == 2LL", "LMDB_BULK_PICKLE == 1LL"),
+        ("int lmdb_bulk_version(void);", "long lmdb_bulk_version(void);"),
     ],
 )
 def test_the_proof_can_fail(engine: str, right: str, wrong: str, tmp_path: Path) -> None:
@@ -90,6 +100,8 @@ def test_the_proof_can_fail(engine: str, right: str, wrong: str, tmp_path: Path)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_library_has_every_function(engine: str) -> None:
-    """Each declared function is exported by the engine."""
+    """Each declared function is exported by the engine, or by the bulk library."""
     lib = ffi.dlopen(str(liblmdb_wheel.library_path(engine)))
-    assert not [name for name in prototypes() if not hasattr(lib, name)]
+    bulk = ffi.dlopen(str(liblmdb_wheel.LMDB_BULK.path))
+    for name in prototypes():
+        assert getattr(bulk if name.startswith("lmdb_bulk") else lib, name)

@@ -226,7 +226,7 @@ def test_iterator_of_what_is_gone(plain: lmdb.Transaction) -> None:
     assert list(cursor.iterprev(values=False)) == [b"d", b"c", b"b", b"a"]
     cursor = at(plain, b"d")
     iterator = iter(cursor)
-    plain.drop(cursor._db, delete=False)
+    plain.drop(cursor.db, delete=False)
     assert list(iterator) == []
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import lmdb_bindings as lmdb
 
-GONE = r"^Attempt to operate on closed/deleted/dropped object\.$"
+GONE = r"^Attempt to operate on closed/deleted/dropped object\.(: Invalid argument)?$"
 
 Open = Callable[..., lmdb.Environment]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,8 +20,11 @@ def mapped():
 """
 
 
+BULK = [str(liblmdb_wheel.LMDB_BULK.path.resolve())] if sys.implementation.name == "cpython" else []
+
+
 def libraries(*names: str) -> str:
-    return str([str(liblmdb_wheel.library_path(name).resolve()) for name in names])
+    return str([str(liblmdb_wheel.library_path(name).resolve()) for name in names] + BULK)
 
 
 def test_one_library_is_mapped(python: Python) -> None:

@@ -12,12 +12,14 @@ from lmdb_bindings._cursor import Cursor
 from lmdb_bindings._database import _Database
 from lmdb_bindings._engine import loaded_libraries as loaded_libraries
 from lmdb_bindings._environment import Environment
+from lmdb_bindings._environment import open_shared as open_shared
 from lmdb_bindings._selection import by_major as _by_major
 from lmdb_bindings._selection import default as _default
 from lmdb_bindings._transaction import Transaction
-from lmdb_bindings.errors import *  # noqa: F403 (the table there says which)
+from lmdb_bindings.errors import *  # noqa: F403 (what is listed there)
 
-__all__ = ["Cursor", "Environment", "Transaction", "_Database", "version", *errors.__all__]  # noqa: PLE0604
+__all__ = ["Cursor", "Environment", "Transaction", "_Database", "enable_drop_gil", "version"]
+__all__ += errors.__all__
 
 __version__ = "0.1.0"
 
@@ -37,6 +39,10 @@ def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int
     """
     engine = _default() if lib_version is None else _by_major(lib_version)
     return (*engine.version(), int(hasattr(engine.lib, "mdb_env_copy3"))) if subpatch else engine.version()
+
+
+def enable_drop_gil() -> None:
+    """Does nothing: the interpreter's lock is released around every call of LMDB. py-lmdb has it for old programs."""
 
 
 _default()

@@ -59,12 +59,15 @@ class Access:
 
     # -- the writers' turns ----------------------------------------------------------------------------------------
 
-    def has_writer(self) -> bool:
-        """Whether a thread has the write transaction, or waits for it."""
-        return bool(self._line)
+    def is_mine(self) -> bool:
+        """Whether this thread has the write transaction."""
+        return threading.get_ident() in self._line
 
-    def take_turn(self) -> None:
+    def take_turn(self, timeout: float | None = None) -> bool:
         """Wait for the writers that came first.
+
+        Args:
+            timeout: for so many seconds at most; then the result is False.
 
         Raises:
             Error: this thread has the write transaction already, and would wait for itself.
@@ -76,12 +79,15 @@ class Access:
                             "same thread. This would deadlock.", errno.EBUSY)  # fmt: skip
             self._line.append(me)
             try:
-                while self._line[0] != me:
-                    self._changed.wait()
+                mine = self._changed.wait_for(lambda: self._line[0] == me, timeout)
             except BaseException:
-                self._line.remove(me)
-                self._changed.notify_all()
+                mine = False
                 raise
+            finally:
+                if not mine:
+                    self._line.remove(me)
+                    self._changed.notify_all()
+        return mine
 
     def pass_turn(self) -> None:
         """Let the next writer have its turn."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory
 from lmdb_bindings._abi import ffi
+from lmdb_bindings._iteration import Iteration
 from lmdb_bindings._ownership import finalize
+from lmdb_bindings._range import Range
 from lmdb_bindings.errors import error, gone
 
 if TYPE_CHECKING:
@@ -36,23 +40,26 @@ class Cursor:
 
     def __init__(self, db: _Database, txn: Transaction) -> None:
         self._handle: Any = None
-        self._db = db
-        self._txn = txn
+        self.db = db
+        self.txn = txn
         self._lock = txn._lock
         self._lib = txn._lib
         self._out = txn._out
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
         self._positioned = False
+        self._iteration: Iteration | None = None  # what has read ahead of this cursor
         # Both count the transaction's writes: up to the last reading, and up to the last search.
         self._seen = self._found = txn._mutations
         with self._lock:
+            txn._live()
+            self._dbi = txn._dbi(db)
             self._handle = self._open()
             txn._adopt(self)
 
     def _open(self) -> Any:
         handle = ffi.new("MDB_cursor **")
-        if rc := self._lib.mdb_cursor_open(self._txn._live(), self._txn._dbi(self._db), handle):
+        if rc := self._lib.mdb_cursor_open(self.txn._live(), self._dbi, handle):
             raise error("mdb_cursor_open", rc)
         return handle[0]
 
@@ -65,10 +72,13 @@ class Cursor:
 
     def _end(self) -> None:
         handle, self._handle = self._handle, None
+        if self._iteration is not None:
+            self._iteration.forget()
+            self._iteration = None
         if handle is not None:
-            if not self._txn._ended():  # else it may have been freed with it
+            if not self.txn._ended():  # else it may have been freed with it
                 self._lib.mdb_cursor_close(handle)
-            self._txn._release(self)
+            self.txn._release(self)
 
     def __enter__(self) -> Cursor:
         return self
@@ -78,14 +88,30 @@ class Cursor:
     ) -> None:
         self.close()
 
+    def _disown(self) -> None:
+        self._lock, self._handle, self._iteration = threading.RLock(), None, None
+
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:
-            finalize(self._end, self._lock, self._txn.env._pid)
+            finalize(self._end, self._lock, self.txn.env._pid)
 
     def _live(self) -> Any:
+        """LMDB's cursor, if it is open, where stepping would have left it."""
+        if self._iteration is not None:
+            self._settle()
+        return self._open_handle()
+
+    def _open_handle(self) -> Any:
         if self._handle is None:
             raise gone()
         return self._handle
+
+    def _settle(self) -> None:
+        """Before anything happens: let no iteration be ahead of this cursor."""
+        iteration, self._iteration = self._iteration, None
+        if iteration is not None:
+            iteration.settle()
+            self._step(c.GET_CURRENT)
 
     # -- moving --------------------------------------------------------------------------------------------------
 
@@ -94,7 +120,7 @@ class Cursor:
             return self._step(operation)
 
     def _step(self, operation: int) -> bool:
-        return self._settle(self._lib.mdb_cursor_get(self._live(), self._key, self._value, operation), operation)
+        return self._result(self._lib.mdb_cursor_get(self._live(), self._key, self._value, operation), operation)
 
     def _move_inner(self, operation: int) -> bool:
         with self._lock:
@@ -103,11 +129,13 @@ class Cursor:
 
     def _seek(self, operation: int, key: Any, value: Any = b"") -> bool:
         with self._lock:
+            handle = self._live()
             pinned = _memory.point_both(self._key, key, self._value, value)
-            rc = self._lib.mdb_cursor_get(self._live(), self._key, self._value, operation)
+            self.db._check(self._key)
+            rc = self._lib.mdb_cursor_get(handle, self._key, self._value, operation)
             del pinned
-            found = self._settle(rc, operation)
-            if not found and self._db._flags & c.DUPSORT:
+            found = self._result(rc, operation)
+            if not found and self.db._flags & c.DUPSORT:
                 # LMDB's cursor is on some record now, but its inner one, over the values of the key, is on those of
                 # another or on uninitialized memory, and the next step would follow it.
                 stale, self._handle = self._live(), self._open()
@@ -119,10 +147,10 @@ class Cursor:
             # LMDB fills in the value alone; the key would still name the caller's memory.
             return self._seek(operation, key, value) and self._step(c.GET_CURRENT)
 
-    def _settle(self, rc: int, operation: int) -> bool:
+    def _result(self, rc: int, operation: int) -> bool:
         """Take the result of ``mdb_cursor_get``: where the cursor is now."""
         self._positioned = rc == 0
-        self._seen = self._txn._mutations
+        self._seen = self.txn._mutations
         if operation not in _STEPS:
             self._found = self._seen
         if rc:
@@ -131,6 +159,12 @@ class Cursor:
             if rc != c.NOTFOUND and not unset:
                 raise error("mdb_cursor_get", rc)
         return self._positioned
+
+    def _unset(self) -> None:
+        """An iteration has come to its end."""
+        self._positioned = False
+        self._key.mv_size = self._value.mv_size = 0
+        self._seen = self.txn._mutations
 
     def first(self) -> bool:
         """Move to the first record."""
@@ -193,7 +227,7 @@ class Cursor:
     def _refresh(self) -> None:
         """Read again where the transaction has written since: pages move then, and records change."""
         self._live()
-        if self._seen != self._txn._mutations:
+        if self._seen != self.txn._mutations:
             self._step(c.GET_CURRENT)
 
     def _find_again(self) -> None:
@@ -202,9 +236,9 @@ class Cursor:
         Its cursor over the values of a key does not learn of what is written to them through others, and would delete
         by what it remembers, which loses records.
         """
-        if self._db._flags & c.DUPSORT:
+        if self.db._flags & c.DUPSORT:
             self._refresh()
-            if self._positioned and self._found != self._txn._mutations:
+            if self._positioned and self._found != self.txn._mutations:
                 self._step(c.GET_BOTH)
 
     def key(self) -> Any:
@@ -253,22 +287,14 @@ class Cursor:
                 self._refresh()  # the record may be gone
             if start is not None and not self._positioned:
                 start()
-        return self._steps(operation, keys, values)
+        flags = _ITERATIONS[operation]
+        if not self.db._flags & c.DUPSORT:
+            flags &= ~b.DUP  # as in py-lmdb: LMDB goes on to the next key
+        what = b.KEYS * bool(keys or not values) | b.VALUES * bool(values)
+        return iter(Iteration(self, self._scan(Range(flags=flags), what, b.CURRENT), pairs=bool(keys and values)))
 
-    def _steps(self, operation: int, keys: bool, values: bool) -> Iterator[Any]:
-        begun = False
-        while True:
-            with self._lock:
-                if begun:
-                    self._step(operation)
-                elif self._positioned:
-                    self._refresh()
-                if not self._positioned:
-                    return
-                key = self._out(self._key) if keys or not values else None
-                value = self._out(self._value) if values else None
-            begun = True
-            yield (key, value) if keys and values else value if values else key
+    def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
+        return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
 
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """From the position, or the first record where it is unset, to the end.
@@ -301,26 +327,131 @@ class Cursor:
         """From the position, or the last record where it is unset, each earlier key once (``dupsort``)."""
         return self._iterate(c.PREV_NODUP, keys, values, self.last)
 
+    def _iter_from(self, k: Any, reverse: bool) -> Iterator[Any]:
+        """From the first key that is not less than ``k``; in reverse from there, or from the last record, back."""
+        found = self.set_range(k) if len(k) or reverse else self.first()
+        if reverse:
+            if not found:
+                self.last()
+            return self.iterprev()
+        return self.iternext() if found else iter(())
+
+    # -- many at once --------------------------------------------------------------------------------------------
+
+    def getmulti(
+        self,
+        keys: Iterable[Any],
+        dupdata: bool = False,
+        dupfixed_bytes: int | None = None,
+        keyfixed: bool = False,
+        values: bool = True,
+    ) -> Any:
+        """Look up many keys; those that are not there are left out.
+
+        Args:
+            keys: the keys.
+            dupdata: give every value of a key (``dupsort``), else the first.
+            dupfixed_bytes: how long each value is (``dupfixed``).
+            keyfixed: give one memoryview of all keys and values, one behind another, for NumPy's ``frombuffer``;
+                every key must then have one length.
+            values: give values; False gives the keys that are there, and reads no value.
+
+        Returns:
+            A list of pairs, a list of keys, or with ``keyfixed`` a memoryview.
+
+        Raises:
+            ValueError: with ``keyfixed`` the keys, or with ``dupfixed_bytes`` the values, have another length.
+        """
+        if dupfixed_bytes is not None and dupfixed_bytes < 0:
+            raise OverflowError("Integer argument must be >= 0")
+        if (dupfixed_bytes or keyfixed) and not dupdata:
+            raise TypeError("dupdata is required for dupfixed_bytes/keyfixed.")
+        if keyfixed and not dupfixed_bytes:
+            raise TypeError("dupfixed_bytes is required for keyfixed.")
+        if not values and dupdata:
+            raise TypeError("values=False is incompatible with dupdata.")
+        wanted = list(keys)  # here: it may wait for another thread
+        with self._lock:
+            self._live()
+            if dupfixed_bytes and not self.db._flags & c.DUPFIXED:
+                raise error("mdb_cursor_get", c.INCOMPATIBLE)
+            self.db._check_many(wanted)
+            what = b.KEYS | b.VALUES * bool(values)
+            flags = b.ALL_VALUES * bool(dupdata and self.db._flags & c.DUPSORT)
+            found = self.txn._records.get_many(self.txn, self._dbi, wanted, what, flags)
+            if wanted:
+                self._seek(c.SET_KEY, wanted[-1])
+        if not values:
+            return found
+        pairs = iter(found)
+        if not dupfixed_bytes:
+            return list(zip(pairs, pairs))  # noqa: B905 (one iterator, twice)
+        if any(len(value) != dupfixed_bytes for value in found[1::2]):
+            raise ValueError(f"dupfixed_bytes={dupfixed_bytes}, but values have {len(found[1])} bytes")
+        if not keyfixed:
+            return list(zip(pairs, pairs))  # noqa: B905 (one iterator, twice)
+        if len({len(key) for key in found[::2]}) > 1:
+            raise ValueError("keyfixed=True requires all keys to be the same size")
+        return memoryview(bytearray().join(found))
+
+    def putmulti(
+        self, items: Iterable[tuple[Any, Any]], dupdata: bool = True, overwrite: bool = True, append: bool = False
+    ) -> tuple[int, int]:
+        """Store many records; the arguments are those of :meth:`put`.
+
+        Args:
+            items: pairs of key and value, exact tuples.
+            dupdata: see :meth:`put`.
+            overwrite: see :meth:`put`.
+            append: see :meth:`put`; a record that is out of order is not stored.
+
+        Returns:
+            How many items were taken, and how many of them stored.
+
+        Raises:
+            Error: LMDB's, with the number of the record, from 0, as ``record``; those before it are stored.
+        """
+        flags = put_flags(self.db._flags, dupdata, overwrite, append)
+        taken, added = self.txn._put_many(items, self.db, flags, self._last_put)
+        with self._lock:
+            self._live()
+            if taken == 0:
+                self._step(c.GET_CURRENT)
+        return taken, added
+
+    def _last_put(self, item: tuple[Any, Any]) -> None:
+        """Go where the last of many records was put."""
+        if self.db._flags & c.DUPSORT:
+            self._seek_pair(c.GET_BOTH, *item)
+        else:
+            self._seek(c.SET_KEY, item[0])
+
     # -- writing -------------------------------------------------------------------------------------------------
 
     def put(self, key: Any, value: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False) -> bool:
         """Store a value and move to it; the arguments and errors are those of :meth:`Transaction.put`."""
-        from lmdb_bindings._transaction import put_flags
-
-        flags = put_flags(self._db._flags, dupdata, overwrite, append)
+        flags = put_flags(self.db._flags, dupdata, overwrite, append)
         with self._lock:
-            pinned = _memory.point_both(self._key, key, self._value, value)
-            rc = self._lib.mdb_cursor_put(self._live(), self._key, self._value, flags)
-            del pinned
-            self._txn._mutations += 1
+            rc = self._put(key, value, flags)
             if rc:
-                # The position may be kept, and the two MDB_vals name the caller's memory: read again at the next use.
-                if rc == c.KEYEXIST:
-                    return False
-                raise error("mdb_cursor_put", rc)
+                return False
             self._step(c.GET_CURRENT)
             self._found = self._seen
             return True
+
+    def _put(self, key: Any, value: Any, flags: int) -> int:
+        """``mdb_cursor_put``; what it returns is 0 or ``KEYEXIST``."""
+        handle = self._live()
+        self.txn._writing()
+        pinned = _memory.point_both(self._key, key, self._value, value)
+        self.db._check(self._key)
+        rc: int = self._lib.mdb_cursor_put(handle, self._key, self._value, flags)
+        del pinned
+        # On a failure the position may be kept, and the two MDB_vals name the caller's memory: counted as a write, so
+        # that they are read again at the next use.
+        if rc and rc != c.KEYEXIST:
+            raise error("mdb_cursor_put", rc)
+        return rc
 
     def delete(self, dupdata: bool = False) -> bool:
         """Delete the record at the position, and move to the next one.
@@ -337,10 +468,61 @@ class Cursor:
                 self._find_again()
             if not self._positioned:
                 return False
-            rc = self._lib.mdb_cursor_del(self._handle, c.NODUPDATA if dupdata else 0)
-            self._txn._mutations += 1
-            if rc:
+            self.txn._writing()
+            if rc := self._lib.mdb_cursor_del(self._handle, c.NODUPDATA if dupdata else 0):
                 raise error("mdb_cursor_del", rc)
             self._step(c.GET_CURRENT)
             self._found = self._seen
             return True
+
+    def replace(self, key: Any, value: Any) -> Any:
+        """Store a value, and return the one that was there, or None; of a ``dupsort`` key all values go."""
+        with self._lock:
+            if self.db._flags & c.DUPSORT:
+                old = None
+                if self._seek(c.SET_KEY, key):
+                    old = _memory.copy(self._value)
+                    self.delete(dupdata=True)
+                self.put(key, value)
+                return old
+            if not self._put(key, value, c.NOOVERWRITE):
+                self._step(c.GET_CURRENT)
+                return None
+            self._step(c.GET_CURRENT)
+            old = _memory.copy(self._value)
+            self._put(key, value, 0)
+            self._step(c.GET_CURRENT)
+            return old
+
+    def pop(self, key: Any) -> Any:
+        """Delete the first value of a key, and return it, or None where there is no such key."""
+        with self._lock:
+            if not self._seek(c.SET_KEY, key):
+                return None
+            old = _memory.copy(self._value)
+            self.delete()
+            return old
+
+
+# The step of an iteration: how it goes through a range.
+_ITERATIONS = {
+    c.NEXT: 0,
+    c.NEXT_NODUP: b.NODUP,
+    c.NEXT_DUP: b.DUP,
+    c.PREV: b.REVERSE,
+    c.PREV_NODUP: b.REVERSE | b.NODUP,
+    c.PREV_DUP: b.REVERSE | b.DUP,
+}
+
+
+def put_flags(database_flags: int, dupdata: bool, overwrite: bool, append: bool) -> int:
+    """The flags of ``mdb_put`` for py-lmdb's options."""
+    flags = 0
+    if not dupdata:
+        flags |= c.NODUPDATA
+    if not overwrite:
+        flags |= c.NOOVERWRITE
+    if append:
+        # In a dupsort database MDB_APPEND would refuse further values of the last key.
+        flags |= c.APPENDDUP if database_flags & c.DUPSORT else c.APPEND
+    return flags

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings._abi import ffi
-from lmdb_bindings.errors import error
+from lmdb_bindings.errors import at_record, error
 
 if TYPE_CHECKING:
     from lmdb_bindings._environment import Environment
@@ -19,21 +20,43 @@ class _Database:
 
     __slots__ = ("_dbi", "_env", "_flags", "_name")
 
-    def __init__(self, env: Environment, txn: Transaction, name: bytes | None, flags: int) -> None:
-        lib = env._engine.lib
+    def __init__(self, env: Environment, name: bytes | None) -> None:
+        self._env = weakref.ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
+        self._name = name
+        self._dbi: int | None = None
+        self._flags = 0
+
+    def _open(self, txn: Transaction, flags: int) -> None:
+        """Open the handle in a transaction."""
+        lib = txn._lib
         dbi = ffi.new("MDB_dbi *")
-        if rc := lib.mdb_dbi_open(txn._live(), ffi.NULL if name is None else name, flags, dbi):
+        if rc := lib.mdb_dbi_open(txn._live(), ffi.NULL if self._name is None else self._name, flags, dbi):
             raise error("mdb_dbi_open", rc)
         actual = ffi.new("unsigned int *")
         if rc := lib.mdb_dbi_flags(txn._live(), dbi[0], actual):
             raise error("mdb_dbi_flags", rc)
-        self._env = weakref.ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
-        self._name = name
-        self._dbi: int | None = dbi[0]
-        self._flags: int = actual[0]
+        self._dbi, self._flags = dbi[0], actual[0]
 
-    def flags(self) -> dict[str, bool]:
-        """What the database was made with, as the keyword arguments of :meth:`Environment.open_db`."""
+    def _check(self, key: Any) -> None:
+        """Refuse an ``MDB_val`` that cannot be a key of an ``integerkey`` database: LMDB would read past its end."""
+        if self._flags & c.INTEGERKEY and key.mv_size not in (4, 8):
+            raise error("a key of an integerkey database has 4 or 8 bytes", c.BAD_VALSIZE)
+
+    def _check_many(self, keys: Iterable[Any]) -> None:
+        """Refuse keys that no ``integerkey`` database can have, before any of them is used."""
+        if self._flags & c.INTEGERKEY:
+            for record, key in enumerate(keys):
+                if len(memoryview(key).cast("B")) not in (4, 8):
+                    raise at_record(record, error("a key of an integerkey database has 4 or 8 bytes", c.BAD_VALSIZE))
+
+    def flags(self, *txn: Any) -> dict[str, bool]:
+        """What the database was made with, as the keyword arguments of :meth:`Environment.open_db`.
+
+        Args:
+            txn: ignored; py-lmdb takes it for the sake of old programs.
+        """
+        if len(txn) > 1:
+            raise TypeError("flags takes 0 or 1 arguments")
         return {
             "reverse_key": bool(self._flags & c.REVERSEKEY),
             "dupsort": bool(self._flags & c.DUPSORT),

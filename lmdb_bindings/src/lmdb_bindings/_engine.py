@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from dataclasses import dataclass
 from typing import Any
 
 import liblmdb_wheel
 from lmdb_bindings._abi import ffi
-from sharedlib_loader import LoadedLibrary
+from sharedlib_loader import LoadedLibrary, SharedLibraryError
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,15 @@ class Engine:
         name: ``"0.9"`` or ``"1.0"``.
         lib: its functions, by CFFI.
         library: what the loader says of it: path, version, origin, conflict.
+        bulk: the bulk library over this engine; None where it is not used.
+        records: the module that handles many records at once, by the bulk library or without.
     """
 
     name: str
     lib: Any
     library: LoadedLibrary
+    bulk: Any
+    records: Any
 
     def version(self) -> tuple[int, int, int]:
         """The version that the library gives of itself."""
@@ -52,8 +58,36 @@ def engine(name: str) -> Engine:
         with _lock:
             # From the handle, not the path: no second look-up, and the end of `lib` does not close the library.
             lib = ffi.dlopen(ffi.cast("void *", library.handle))
-            found = _engines.setdefault(name, Engine(name, lib, library))
+            found = _engines.setdefault(name, Engine(name, lib, library, *_bulk(lib)))
     return found
+
+
+BULK_SWITCH = "LMDB_BINDINGS_BULK"
+
+
+def _bulk(lib: Any) -> tuple[Any, Any]:
+    """The bulk library over an engine, or None, and the module that handles many records at once.
+
+    It serves CPython, where a crossing into C costs more than LMDB's own work. PyPy compiles the crossings, and its
+    loops are faster than any stream of records.
+
+    Raises:
+        ImportError: the switch has another value than 0 or 1.
+    """
+    from lmdb_bindings import _plain
+
+    wanted = os.environ.get(BULK_SWITCH, "1")
+    if wanted not in ("0", "1"):
+        raise ImportError(f"{BULK_SWITCH} is {wanted!r}: set it to 0 (do without the bulk library) or 1, or unset it")
+    if wanted == "0" or sys.implementation.name != "cpython":
+        return None, _plain
+    from lmdb_bindings import _bulk
+
+    try:
+        library = liblmdb_wheel.load_bulk(on_conflict="accept")
+    except SharedLibraryError:  # a distributor may leave it out: nothing is lost but speed
+        return None, _plain
+    return _bulk.Library(ffi.dlopen(ffi.cast("void *", library.handle)), lib), _bulk
 
 
 def loaded_libraries() -> dict[str, LoadedLibrary]:

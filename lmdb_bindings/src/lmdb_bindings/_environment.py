@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _registry, _selection
@@ -15,7 +16,11 @@ from lmdb_bindings._access import Access
 from lmdb_bindings._database import _Database
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._transaction import Transaction
+from lmdb_bindings._views import LiveViews
 from lmdb_bindings.errors import Error, error, gone
+
+_PATIENCE = 1.0
+"""Seconds to wait for a writer before the map is resized."""
 
 # Each option of Environment(): the flag it stands for, and the value of the option that sets the flag.
 _FLAGS = {
@@ -79,57 +84,80 @@ class Environment(Owner):
         lib_version: int | None = None,
     ) -> None:
         super().__init__()
-        self._handle: Any = None
-        self._pid = os.getpid()
-        self._path = os.fsdecode(path)
+        self._options = dict(
+            path=os.fsdecode(path), map_size=map_size, subdir=subdir, readonly=readonly, metasync=metasync, sync=sync,
+            map_async=map_async, mode=mode, create=create, readahead=readahead, writemap=writemap, meminit=meminit,
+            max_readers=max_readers, max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
+        )  # fmt: skip
         self.readonly = bool(readonly)
-        self._access = Access()
-        self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
-        self._spare: list[Any] = []
+        self._path: str = os.fsdecode(path)
+        self._handle: Any = None
+        self._inherited = False
+        self._shares = 1
         self._max_spare = max_spare_txns
         self._databases: dict[bytes | None, _Database] = {}
-        options = dict(subdir=subdir, readonly=readonly, metasync=metasync, sync=sync, map_async=map_async,
-                       readahead=readahead, writemap=writemap, meminit=meminit, lock=lock)  # fmt: skip
-        # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
-        flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
+        self._snapshots: set[Any] = set()  # transactions that wait for the last of their views
+        self._lingering: Any = None  # the C object, closed for its users, while there are such
+        self._start_afresh()
         if create and subdir and not readonly:
             with suppress(FileExistsError):
                 os.mkdir(self._path, mode)
         with _registry.lock:
-            if _registry.is_open(_registry.keys(*self._files(subdir))):
+            if self._is_open_already():
                 raise Error(f"The environment {self._path!r} is already open in this process.")
-            data_file = self._files(subdir)[0]
+            data_file = self._files()[0]
             self._engine = _selection.for_file(data_file) if lib_version is None else _selection.by_major(lib_version)
-            self._open(flags, mode & ~0o111, map_size, max_readers, max_dbs)
-            self._identities = _registry.keys(*self._files(subdir))
-            _registry.add(self._identities)
-        try:
-            with Transaction(self, write=False) as txn:
-                self._databases[None] = _Database(self, txn, None, 0)
-        except BaseException:
-            self.close()
-            raise
+            self._open()
 
-    def _files(self, subdir: bool) -> tuple[str, str]:
+    def _start_afresh(self) -> None:
+        """Have locks that nobody holds, and nothing that is open."""
+        self._pid = os.getpid()
+        self._access = Access()
+        self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
+        self._last_views = threading.RLock()  # held where a snapshot is left to its views, and where they let go
+        self._spare: list[Any] = []
+
+    def _is_open_already(self) -> bool:
+        identities = _registry.keys(*self._files())
+        if _registry.is_open(identities):
+            gc.collect()  # it may be waiting for views that are garbage
+        return _registry.is_open(identities)
+
+    def _files(self) -> tuple[str, str]:
         """The data file and the lock file."""
-        if subdir:
+        if self._options["subdir"]:
             return os.path.join(self._path, "data.mdb"), os.path.join(self._path, "lock.mdb")
         return self._path, self._path + "-lock"
 
-    def _open(self, flags: int, mode: int, map_size: int, max_readers: int, max_dbs: int) -> None:
+    def _open(self) -> None:
+        """Open the environment as its options say, and its databases."""
+        options: dict[str, Any] = self._options
+        # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
+        flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
         lib = self._engine.lib
         handle = ffi.new("MDB_env **")
         if rc := lib.mdb_env_create(handle):
             raise error("mdb_env_create", rc)
         try:
-            _check("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(handle[0], map_size))
-            _check("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(handle[0], max_readers))
-            _check("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(handle[0], max_dbs))
+            _check("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(handle[0], options["map_size"]))
+            _check("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(handle[0], options["max_readers"]))
+            _check("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(handle[0], options["max_dbs"]))
+            mode = options["mode"] & ~0o111
             _check(self._path, lib.mdb_env_open(handle[0], os.fsencode(self._path), flags, mode))
         except BaseException:
             lib.mdb_env_close(handle[0])  # also after a failed mdb_env_open, says lmdb.h
             raise
         self._handle = handle[0]
+        self._identities = _registry.keys(*self._files())
+        _registry.add(self._identities, self)
+        try:
+            with Transaction(self, write=False) as txn:
+                for database in self._databases.values() or [_Database(self, None)]:
+                    database._open(txn, 0)
+                    self._databases[database._name] = database
+        except BaseException:
+            self.close()
+            raise
 
     # -- lifetime ------------------------------------------------------------------------------------------------
 
@@ -137,8 +165,17 @@ class Environment(Owner):
         """Close the environment. Safe to call again.
 
         Waits for a write transaction of another thread; aborts every other transaction, and whatever was made from
-        them is unusable from then on.
+        them is unusable from then on. Memoryviews of ``buffers=True`` stay as they are: while there are any, the map
+        stays, and so does the environment's claim to its files. One that is shared (:func:`open_shared`) is closed by
+        the last of its users.
         """
+        if self._inherited:
+            self._inherited = False
+            return
+        with _registry.lock:
+            if self._shares > 1:
+                self._shares -= 1
+                return
         with self._access.turn(), self._access.alone():
             self._end()
 
@@ -148,11 +185,30 @@ class Environment(Owner):
         if self._abandoned:
             return  # the collector has them, and the last one comes back here
         handle, self._handle = self._handle, None
-        if handle is not None:
-            for database in self._databases.values():
-                database._dbi = None
+        if handle is None:
+            return
+        for database in self._databases.values():
+            database._dbi = None
+        with self._last_views:
+            self._lingering = handle
+            self._close_lingering()
+
+    def _close_lingering(self) -> None:
+        if self._lingering is not None and not self._snapshots:
+            handle, self._lingering = self._lingering, None
             self._engine.lib.mdb_env_close(handle)
             _registry.remove(self._identities)
+
+    def _pin(self, handle: Any, views: LiveViews) -> None:
+        """Leave a read transaction of LMDB's to the views of it."""
+        self._snapshots.add(handle)
+
+        def release() -> None:
+            self._snapshots.discard(handle)
+            self._engine.lib.mdb_txn_abort(handle)
+            self._close_lingering()
+
+        views.when_gone(lambda: finalize(release, self._last_views, self._pid))
 
     def _end_transactions(self) -> None:
         for txn in self._living():
@@ -175,8 +231,30 @@ class Environment(Owner):
     def _live(self) -> Any:
         """The C handle, if the environment is open."""
         if self._handle is None:
-            raise gone()
+            if not self._inherited:
+                raise gone()
+            self._reopen()
         return self._handle
+
+    def _disown(self) -> None:
+        """In a child of fork(): what is open here is the parent's, with its locks and its reader slots."""
+        super()._disown()
+        self._start_afresh()
+        self._inherited = self._handle is not None
+        self._handle = self._lingering = None
+        self._snapshots = set()
+        for database in self._databases.values():
+            database._dbi = None
+
+    def _reopen(self) -> None:
+        with _registry.lock:
+            if self._inherited:
+                self._inherited = False
+                self._open()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = dict(self._options, path=os.path.abspath(self._path), lib_version=_selection.major(self._engine))
+        return _restore, (options,)
 
     def _call(self, name: str, *arguments: Any) -> None:
         """Call a function of LMDB on the environment, and raise its error."""
@@ -302,15 +380,41 @@ class Environment(Owner):
         with self._naming, txn._lock:
             if known := self._databases.get(key):
                 return known  # by another thread, meanwhile
-            database = _Database(self, txn, key, flags)
+            database = _Database(self, key)
+            database._open(txn, flags)
             self._databases[key] = database
             txn._opened.append(database)
             return database
+
+    def dbs(self, txn: Transaction | None = None) -> list[Any]:
+        """The names of the named databases.
+
+        Each is opened, so at most ``max_dbs`` are found; and records of the main database are tried too, if it has any.
+
+        Args:
+            txn: the transaction to look in; None for a read transaction of its own.
+        """
+        if txn is None:
+            with Transaction(self) as own:
+                return self.dbs(own)
+        names = []
+        with txn.cursor(self._databases[None]) as cursor:
+            for key in cursor.iternext(values=False):
+                name = bytes(key)
+                try:
+                    self.open_db(name, txn, create=False)
+                except Error:
+                    continue
+                # LMDB 1.0 stores the zero byte at the end of a name, 0.9 does not.
+                names.append(key[:-1] if name.endswith(b"\0") else key)
+        return names
 
     def _forget(self, databases: list[_Database]) -> None:
         """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""
         for database in databases:
             database._dbi = None
+            for txn in self._living():
+                txn._forget(database)
             if self._databases.get(database._name) is database:
                 del self._databases[database._name]
 
@@ -347,6 +451,21 @@ class Environment(Owner):
         """Flush what was written; with ``sync=False`` only if ``force`` is set."""
         self._call("mdb_env_sync", force)
 
+    def readers(self) -> str:
+        """The reader table as text: a line for each slot with process, thread and transaction; as LMDB words it."""
+        lines: list[bytes] = []
+
+        def take(message: Any, _: Any) -> int:
+            lines.append(ffi.string(message))
+            return 0
+
+        # The list returns how many calls it made, or an error below 0.
+        with self._access:
+            rc = self._engine.lib.mdb_reader_list(self._live(), ffi.callback("mdb_msg_func", take), ffi.NULL)
+        if rc < 0:
+            raise error("mdb_reader_list", rc)
+        return b"".join(lines).decode()
+
     def reader_check(self) -> int:
         """Clear the reader table of processes that have died.
 
@@ -366,19 +485,73 @@ class Environment(Owner):
 
         Raises:
             Error: a write transaction is active; or the map cannot be made, and then the environment is closed.
+            BufferError: memoryviews of a transaction with ``buffers=True`` are alive.
         """
-        self._refuse_writer()  # before the wait too: a writer may be waiting in LMDB for one of another process
-        with self._access.alone():
-            self._live()
-            self._refuse_writer()
-            self._end_transactions()
-            if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
-                self._end()  # LMDB has taken the old map away
-                raise error("mdb_env_set_mapsize", rc)
-
-    def _refuse_writer(self) -> None:
-        if self._access.has_writer():
+        access = self._access
+        self._live()
+        if access.is_mine() or not access.take_turn(_PATIENCE):
             raise Error("Cannot set_mapsize while a write transaction is active")
+        try:
+            with access.alone():
+                self._live()
+                self._refuse_views()
+                self._end_transactions()
+                if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
+                    self._end()  # LMDB has taken the old map away
+                    raise error("mdb_env_set_mapsize", rc)
+                self._options["map_size"] = map_size
+        finally:
+            access.pass_turn()
+
+    def _refuse_views(self) -> None:
+        def are_there() -> bool:
+            return bool(self._snapshots) or any(txn._views for txn in self._living())
+
+        if are_there():
+            gc.collect()  # some may be garbage
+            if are_there():
+                raise BufferError(
+                    "the map cannot move while memoryviews of it are alive: let go of what transactions with "
+                    "buffers=True have given"
+                )
+
+
+def open_shared(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], **options: Any) -> Environment:
+    """The environment of these files, which this process may have open already.
+
+    Every call is one use of the environment, and :meth:`Environment.close` ends one; the last closes it.
+
+    Args:
+        path: as for :class:`Environment`.
+        options: as for :class:`Environment`. They count where the environment is opened; where it is open already,
+            none may ask for more than it has.
+
+    Raises:
+        Error: it is open read-only, and ``options`` ask to write; or it has room for fewer named databases.
+    """
+    subdir = options.get("subdir", True)
+    folder = os.fsdecode(path)
+    files = (
+        (os.path.join(folder, "data.mdb"), os.path.join(folder, "lock.mdb")) if subdir else (folder, folder + "-lock")
+    )
+    with _registry.lock:
+        found = _registry.find(_registry.keys(*files))
+        if found is None or (found._handle is None and not found._inherited):
+            return Environment(path, **options)
+        if found.readonly and not options.get("readonly", False):
+            raise Error(f"The environment {folder!r} is open read-only in this process: ask for readonly=True.")
+        if options.get("max_dbs", 0) > cast("int", found._options["max_dbs"]):
+            raise Error(
+                f"The environment {folder!r} is open in this process with max_dbs={found._options['max_dbs']}: open "
+                f"it with max_dbs={options['max_dbs']} where it is opened first."
+            )
+        found._shares += 1
+        return found
+
+
+def _restore(options: dict[str, Any]) -> Environment:
+    """Unpickle an environment."""
+    return open_shared(**options)
 
 
 def _check(what: str, rc: int) -> None:

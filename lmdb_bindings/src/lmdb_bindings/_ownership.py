@@ -20,6 +20,8 @@ from typing import Any
 class Owner(ABC):
     """An object with dependents, which hold it by a strong reference."""
 
+    __slots__ = ("__weakref__", "_abandoned", "_dependents")
+
     def __init__(self) -> None:
         self._dependents: dict[int, weakref.ref[Any]] = {}
         self._abandoned = False
@@ -41,6 +43,12 @@ class Owner(ABC):
         """The dependents that can be found, the latest first: a nested transaction before the cursors it shadows."""
         found = [reference() for reference in reversed(list(self._dependents.values()))]
         return [dependent for dependent in found if dependent is not None]
+
+    def _disown(self) -> None:
+        """In a child of fork(): what was made from it is the parent's."""
+        for dependent in self._living():
+            dependent._disown()
+        self._dependents.clear()
 
     def _abandon(self) -> None:
         """End, by the collector's word."""

@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmdb_bindings._environment import Environment
 
 lock = threading.RLock()
 """Held from the question whether an environment is open to the moment that it is."""
 
-_open: set[tuple[int, int]] = set()
+Keys = frozenset[tuple[int, int]]
+
+_open: dict[tuple[int, int], weakref.ref[Environment]] = {}
 
 
-def _forget() -> None:
+def _after_fork() -> None:
     # A child of fork() has its own locks: none of the parent's environments is open in it.
     global lock
     lock = threading.RLock()
+    inherited = {reference() for reference in _open.values()}
     _open.clear()
+    for environment in inherited:
+        if environment is not None:
+            environment._disown()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-
-Keys = frozenset[tuple[int, int]]
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def keys(*paths: str) -> Keys:
@@ -43,15 +52,22 @@ def keys(*paths: str) -> Keys:
 
 def is_open(identities: Keys) -> bool:
     """Whether any of the files belongs to an environment that is open here."""
-    return not _open.isdisjoint(identities)
+    return not _open.keys().isdisjoint(identities)
 
 
-def add(identities: Keys) -> None:
+def find(identities: Keys) -> Environment | None:
+    """The environment that has any of the files open here."""
+    found = [_open[identity]() for identity in identities & _open.keys()]
+    return found[0] if found else None
+
+
+def add(identities: Keys, environment: Environment) -> None:
     """Note the files of an environment that was opened."""
-    _open.update(identities)
+    _open.update(dict.fromkeys(identities, weakref.ref(environment)))
 
 
 def remove(identities: Keys) -> None:
     """Forget the files of an environment that was closed."""
     with lock:
-        _open.difference_update(identities)
+        for identity in identities:
+            _open.pop(identity, None)

@@ -30,6 +30,11 @@ def by_major(major: int) -> Engine:
     return engine(_BY_MAJOR[major])
 
 
+def major(used: Engine) -> int:
+    """py-lmdb's ``lib_version=`` of an engine."""
+    return next(number for number, name in _BY_MAJOR.items() if name == used.name)
+
+
 def default() -> Engine:
     """The engine for new environments: 0.9, or what ``LMDB_DEFAULT_LIB_VERSION`` (0 or 1) says.
 

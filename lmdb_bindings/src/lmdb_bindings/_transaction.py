@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
-from collections.abc import Callable
-from types import TracebackType
+import time
+from collections.abc import Callable, Iterable
+from itertools import islice
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
-from lmdb_bindings import _memory
+from lmdb_bindings import _memory, _plain
 from lmdb_bindings._abi import ffi
-from lmdb_bindings._cursor import Cursor
+from lmdb_bindings._constants import NOTFOUND
+from lmdb_bindings._cursor import Cursor, put_flags
 from lmdb_bindings._ownership import Owner, finalize
+from lmdb_bindings._range import range_of
+from lmdb_bindings._scan import Scan
+from lmdb_bindings._views import LiveViews, of_copy
 from lmdb_bindings.errors import Error, error, gone
 
 if TYPE_CHECKING:
+    from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment
 
@@ -36,6 +45,12 @@ class Transaction(Owner):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
+    __slots__ = (  # the instance dictionary is for whatever users hang on it
+        "__dict__", "_acquire", "_buffers", "_bulk", "_db", "_direct", "_finished", "_free", "_handle", "_iterating",
+        "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_release_lock", "_thread",
+        "_value", "_views", "_write", "env",
+    )  # fmt: skip
+
     def __init__(
         self,
         env: Environment,
@@ -50,16 +65,25 @@ class Transaction(Owner):
         self._lib = env._engine.lib
         self._parent = parent
         self._write = bool(write)
+        self._thread = threading.get_ident()
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
         self._lock: threading.RLock = threading.RLock() if parent is None else parent._lock
-        self._out = _memory.view if buffers else _memory.copy
+        self._acquire, self._release_lock = self._lock.acquire, self._lock.release
+        self._buffers = bool(buffers)
+        self._views: LiveViews | None = None
+        self._out: Callable[[Any], bytes | memoryview] = self._reader()
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
         self._opened: list[_Database] = []
         self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
         self._mutations = 0
+        self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
+        self._records = _plain if self._buffers else env._engine.records
+        self._bulk = env._engine.bulk
+        self._direct: Direct | None = None  # single records by the bulk library
+        self._free: list[tuple[Any, ...]] = []  # what get() uses of it, while nobody does
         env._live()
         if self._write and env.readonly:
             raise error("Cannot start write transaction with read-only env", errno.EACCES)
@@ -71,6 +95,15 @@ class Transaction(Owner):
             self._begin_reading()
         self._db: Any = db if db is not None else env._databases.get(None)
 
+    def _reader(self) -> Callable[[Any], bytes | memoryview]:
+        """What makes a Python object of an ``MDB_val``."""
+        if not self._buffers:
+            return _memory.copy
+        if self._write or self._parent is not None:
+            return of_copy
+        self._views = LiveViews()
+        return self._views.make
+
     def _nest(self, parent: Transaction) -> None:
         if not parent._write:
             raise error("Read-only transactions cannot be nested.", errno.EINVAL)
@@ -79,6 +112,7 @@ class Transaction(Owner):
         if not self._write and self.env._engine.name == "0.9":
             raise error("Read-only child transactions require the LMDB 1.0 engine.", errno.EINVAL)
         with self._lock:
+            parent._settle()
             self._handle = self._begin(parent._live())
             parent._adopt(self)
 
@@ -126,8 +160,69 @@ class Transaction(Owner):
         if database._env() is not self.env:
             raise Error("Database handle belongs to another environment.")
         if database._dbi is None:
-            raise gone()
+            raise error("Attempt to operate on closed/deleted/dropped object.", errno.EINVAL)
         return database._dbi
+
+    def _direct_to(self, database: _Database) -> None:
+        """Let single records of a database go by the bulk library from now on. LMDB has used it in this transaction:
+        the first use in a transaction changes what LMDB keeps of both, and so must not run beside others.
+        """
+        if self._bulk is None or self._buffers or database._flags & c.INTEGERKEY:
+            return
+        if self._direct is None:
+            self._direct = self._bulk.direct()
+            self._direct.bulk.txn = self._live()
+        elif not self._take_direct():
+            return
+        self._direct.use(database)
+        self._free.append(self._direct.reading())
+
+    def _take_direct(self, *, wait: bool = False) -> bool:
+        """Take it out of use, unless another thread uses it just now; or wait until that is done."""
+        while True:
+            try:
+                self._free.pop()
+            except IndexError:  # noqa: PERF203 (rare)
+                if not wait or _is_running(self):
+                    return False
+                time.sleep(0)
+            else:
+                return True
+
+    def _end_direct(self) -> None:
+        direct = self._direct
+        if direct is None:
+            return
+        taken = self._take_direct(wait=True)
+        self._direct = None
+        direct.end()
+        if taken:  # else the call that a signal handler or the collector interrupts still has it, and finds it ended
+            self._bulk.put_back(direct)
+
+    def _bulk_of(self, dbi: int) -> Any:
+        """What the bulk library calls this transaction and a database, for many records."""
+        bulk = ffi.new("lmdb_bulk *")
+        bulk.engine, bulk.txn, bulk.dbi = self._bulk.engine, self._live(), dbi
+        return bulk
+
+    def _forget(self, database: _Database) -> None:
+        """A database handle is closed."""
+        if self._direct is not None and self._take_direct(wait=True):
+            self._direct.forget(database)
+            self._free.append(self._direct.reading())
+
+    def _writing(self) -> None:
+        """Before each write: nothing may be ahead of it, and what was read before it may move."""
+        if self._iterating:
+            self._settle()
+        self._mutations += 1
+
+    def _settle(self) -> None:
+        """Let no iteration be ahead of its cursor."""
+        self._iterating = False
+        for dependent in self._living():
+            if isinstance(dependent, Cursor) and dependent._handle is not None:
+                dependent._settle()
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -135,10 +230,11 @@ class Transaction(Owner):
         """Make what was written permanent, and end the transaction.
 
         Raises:
-            Error: the write failed; the transaction is aborted.
+            Error: the write failed; the transaction is aborted. Or it is a write transaction of another thread.
         """
         with self._lock:
             self._live()
+            self._refuse_strangers()
             self._end_dependents()
             if self._keep():
                 return
@@ -153,9 +249,20 @@ class Transaction(Owner):
             raise error("mdb_txn_commit", rc)
 
     def abort(self) -> None:
-        """Undo what was written, and end the transaction. Safe to call again."""
+        """Undo what was written, and end the transaction. Safe to call again.
+
+        Raises:
+            Error: it is a write transaction of another thread.
+        """
         with self._lock:
+            if self._handle is not None:
+                self._refuse_strangers()
             self._end()
+
+    def _refuse_strangers(self) -> None:
+        # LMDB's writer lock is a mutex that only the thread that has it can give back.
+        if self._write and self._parent is None and threading.get_ident() != self._thread:
+            raise Error("A write transaction must end in the thread that began it.")
 
     def _end(self) -> None:
         if self._handle is None:
@@ -173,6 +280,7 @@ class Transaction(Owner):
 
     def _finish(self, function: Callable[[Any], int | None]) -> int | None:
         """Commit or abort in LMDB."""
+        self._end_direct()
         if self._ended():
             self._handle = None
             return 0
@@ -194,8 +302,14 @@ class Transaction(Owner):
         return self._handle is None or (self._parent is not None and self._parent._ended())
 
     def _keep(self) -> bool:
-        """Keep a finished read transaction for the next one, if the environment wants spare ones."""
+        """Leave LMDB's transaction to the views of it, or keep it as a spare one; False where neither is wanted."""
+        self._end_direct()
         env = self.env
+        if self._views:
+            handle, self._handle = self._handle, None
+            env._pin(handle, self._views)
+            env._release(self)
+            return True
         if self._write or self._opened or self._parent is not None or len(env._spare) >= env._max_spare:
             return False
         self._lib.mdb_txn_reset(self._handle)
@@ -223,6 +337,10 @@ class Transaction(Owner):
             self.commit()
         else:
             self.abort()
+
+    def _disown(self) -> None:
+        super()._disown()
+        self._lock, self._handle, self._free, self._direct = threading.RLock(), None, [], None
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:
@@ -257,15 +375,36 @@ class Transaction(Owner):
         Raises:
             BadValsizeError: the key is empty or longer than :meth:`Environment.max_key_size`.
         """
-        with self._lock:
-            pinned = _memory.point(self._key, key)
-            rc = self._lib.mdb_get(self._live(), self._dbi(db), self._key, self._value)
-            del pinned
-            if rc:
-                if rc == c.NOTFOUND:
+        database = self._db if db is None else db
+        try:
+            direct = look_up, bulk, copied, pointed_at = self._free.pop()  # atomic: whoever has it may use it
+        except IndexError:  # not yet, or another thread has it
+            return self._get(key, default, database)
+        try:
+            if pointed_at is database and type(key) is bytes:
+                size = look_up(bulk, key, len(key))
+                if 0 <= size <= COPIED:
+                    return copied[:size]
+                if size > 0:
+                    return _memory.copy(bulk.value)
+                if size == NOTFOUND:
                     return default
+                raise error("mdb_get", size if size < _ERRNOS else -size)
+        finally:
+            self._free.append(direct)
+        return self._get(key, default, database)
+
+    def _get(self, key: Any, default: Any, database: _Database) -> Any:
+        with self._lock:
+            handle, dbi = self._live(), self._dbi(database)
+            pinned = _memory.point(self._key, key)
+            database._check(self._key)
+            rc = self._lib.mdb_get(handle, dbi, self._key, self._value)
+            del pinned
+            if rc and rc != c.NOTFOUND:
                 raise error("mdb_get", rc)
-            return self._out(self._value)
+            self._direct_to(database)
+            return default if rc else self._out(self._value)
 
     def put(
         self,
@@ -297,17 +436,37 @@ class Transaction(Owner):
             KeyExistsError: never; it is the return value False.
         """
         database = self._db if db is None else db
-        flags = put_flags(database._flags, dupdata, overwrite, append)
+        if not (dupdata and overwrite and not append):
+            return self._put(key, value, put_flags(database._flags, dupdata, overwrite, append), database)
+        acquire, release, direct = self._acquire, self._release_lock, self._direct
+        acquire()  # what `with` does, at half the price
+        try:
+            if direct is not None and database is direct.database and type(key) is bytes is type(value):
+                if self._iterating:
+                    self._settle()
+                self._mutations += 1
+                store = direct.put
+                if rc := store(direct.bulk, key, len(key), value, len(value)):
+                    raise error("mdb_put", rc)
+                return True
+            return self._put(key, value, 0, database)
+        finally:
+            release()
+
+    def _put(self, key: Any, value: Any, flags: int, database: _Database) -> bool:
         with self._lock:
+            handle, dbi = self._live(), self._dbi(database)
             pinned = _memory.point_both(self._key, key, self._value, value)
-            rc = self._lib.mdb_put(self._live(), self._dbi(database), self._key, self._value, flags)
+            database._check(self._key)
+            self._writing()
+            rc = self._lib.mdb_put(handle, dbi, self._key, self._value, flags)
             del pinned
-            self._mutations += 1
-        if rc:
-            if rc == c.KEYEXIST:
-                return False
-            raise error("mdb_put", rc)
-        return True
+            if rc == 0:
+                self._direct_to(database)
+                return True
+        if rc == c.KEYEXIST:
+            return False
+        raise error("mdb_put", rc)
 
     def delete(self, key: Any, value: Any = b"", db: _Database | None = None) -> bool:
         """Delete a key.
@@ -322,10 +481,11 @@ class Transaction(Owner):
         """
         with self._lock:
             pinned = _memory.point_both(self._key, key, self._value, b"" if value is None else value)
+            (self._db if db is None else db)._check(self._key)
             which = self._value if self._value.mv_size else ffi.NULL
+            self._writing()
             rc = self._lib.mdb_del(self._live(), self._dbi(db), self._key, which)
             del pinned
-            self._mutations += 1
         if rc:
             if rc == c.NOTFOUND:
                 return False
@@ -338,9 +498,9 @@ class Transaction(Owner):
         The main database is never removed.
         """
         with self._lock:
+            self._writing()
             if rc := self._lib.mdb_drop(self._live(), self._dbi(db), delete):
                 raise error("mdb_drop", rc)
-            self._mutations += 1
             if delete and db._name is not None:
                 self.env._forget([db])
                 self._close_cursors(db)
@@ -348,24 +508,214 @@ class Transaction(Owner):
     def _close_cursors(self, db: _Database) -> None:
         # LMDB would take the number that they keep for that of the next database opened.
         for dependent in self._living():
-            if isinstance(dependent, Cursor) and dependent._db is db:
+            if isinstance(dependent, Cursor) and dependent.db is db:
                 dependent.close()
         if self._parent is not None:
             self._parent._close_cursors(db)
+
+    def replace(self, key: Any, value: Any, db: _Database | None = None) -> Any:
+        """Store a value, and return the one that was there, or None; of a ``dupsort`` key all values go."""
+        with self.cursor(db) as cursor:
+            return cursor.replace(key, value)
+
+    def pop(self, key: Any, db: _Database | None = None) -> Any:
+        """Delete the first value of a key, and return it, or None where there is no such key."""
+        with self.cursor(db) as cursor:
+            return cursor.pop(key)
 
     def cursor(self, db: _Database | None = None) -> Cursor:
         """A cursor over a database; None for the transaction's own."""
         return Cursor(self._db if db is None else db, self)
 
+    # -- many at once --------------------------------------------------------------------------------------------
 
-def put_flags(database_flags: int, dupdata: bool, overwrite: bool, append: bool) -> int:
-    """The flags of ``mdb_put`` for py-lmdb's options."""
-    flags = 0
-    if not dupdata:
-        flags |= c.NODUPDATA
-    if not overwrite:
-        flags |= c.NOOVERWRITE
-    if append:
-        # In a dupsort database MDB_APPEND would refuse further values of the last key.
-        flags |= c.APPENDDUP if database_flags & c.DUPSORT else c.APPEND
-    return flags
+    def scan(
+        self,
+        db: _Database | None = None,
+        *,
+        prefix: Any = None,
+        start: Any = None,
+        stop: Any = None,
+        include_start: bool = True,
+        include_stop: bool = False,
+        reverse: bool = False,
+        limit: int | None = None,
+        keys: bool = True,
+        values: bool = True,
+        dups: bool = True,
+    ) -> Scan:
+        """The records of a range of keys, to iterate over, or to export; nothing is read before that.
+
+        Args:
+            db: the database; None for the transaction's own.
+            prefix: keys that begin with this.
+            start: keys not less than this.
+            stop: keys less than this.
+            include_start: take in the key ``start`` itself.
+            include_stop: take in the key ``stop`` itself.
+            reverse: from the last record of the range to the first.
+            limit: so many records at most.
+            keys: give keys.
+            values: give values; with both, pairs.
+            dups: of a ``dupsort`` key give every value; else one, the first, or in reverse the last.
+
+        Raises:
+            TypeError: a bound is no bytes-like object.
+            ValueError: neither keys nor values are asked for, ``limit`` is negative, or ``prefix`` is given for a
+                ``reverse_key`` or ``integerkey`` database.
+        """
+        database = self._db if db is None else db
+        flags = b.REVERSE * bool(reverse) | b.NODUP * (not dups)
+        within = range_of(database._flags, prefix, start, stop, include_start=include_start, include_stop=include_stop,
+                          flags=flags)  # fmt: skip
+        return Scan(self, database, within, keys=keys, values=values, limit=limit)
+
+    def getmany(self, keys: Iterable[Any], default: Any = None, db: _Database | None = None) -> list[Any]:
+        """The values of many keys, in their order, ``default`` where there is no such key.
+
+        Args:
+            keys: bytes, or other contiguous buffers.
+            default: what stands for a missing key.
+            db: the database; None for the transaction's own.
+
+        Raises:
+            BadValsizeError: a key is empty or too long; ``record`` says which, from 0.
+        """
+        wanted = list(keys)  # here: it may wait for another thread
+        database = self._db if db is None else db
+        with self._lock:
+            self._live()
+            database._check_many(wanted)
+            found: list[Any] = self._records.get_many(self, self._dbi(database), wanted, b.VALUES, b.MISSING)
+        return found if default is None else [default if value is None else value for value in found]
+
+    def putmany(
+        self,
+        items: Iterable[tuple[Any, Any]],
+        dupdata: bool = True,
+        overwrite: bool = True,
+        append: bool = False,
+        db: _Database | None = None,
+    ) -> int:
+        """Store many records.
+
+        Args:
+            items: pairs of key and value, exact tuples.
+            dupdata: see :meth:`put`.
+            overwrite: see :meth:`put`.
+            append: the records are sorted, and come behind all that are there, so their places need not be searched.
+            db: the database; None for the transaction's own.
+
+        Returns:
+            How many were stored; the others are there already (``dupdata``, ``overwrite``).
+
+        Raises:
+            Error: LMDB's, with the number of the record, from 0, as ``record``; those before it are stored.
+            KeyExistsError: with ``append`` a record is not in order; likewise.
+        """
+        database = self._db if db is None else db
+        _, added = self._put_many(items, database, put_flags(database._flags, dupdata, overwrite, append), None)
+        return added
+
+    def _put_many(
+        self,
+        items: Iterable[tuple[Any, Any]],
+        database: _Database,
+        flags: int,
+        last: Callable[[tuple[Any, Any]], None] | None,
+    ) -> tuple[int, int]:
+        """Store many records: how many were taken, and how many stored. With ``last``, which is told of the last
+        record of each batch, those that are not in order are left out.
+        """
+        source, taken, added = iter(items), 0, 0
+        while batch := list(islice(source, _BATCH)):  # outside the lock: it may wait for another thread
+            with self._lock:
+                self._live()
+                dbi = self._dbi(database)
+                database._check_many(pair[0] for pair in batch)
+                self._writing()
+                done, stored, problem = self._records.put_many(self, dbi, batch, flags, lenient=last is not None)
+                taken, added = taken + done, added + stored
+                if done and last is not None:
+                    last(batch[done - 1])
+            if problem is not None:
+                if isinstance(problem, Error):
+                    problem.record = taken
+                raise problem
+        return taken, added
+
+    def count_range(
+        self,
+        db: _Database | None = None,
+        *,
+        prefix: Any = None,
+        start: Any = None,
+        stop: Any = None,
+        include_start: bool = True,
+        include_stop: bool = False,
+        dups: bool = True,
+    ) -> int:
+        """How many records a range of keys has; the arguments are those of :meth:`scan`. It looks at every key."""
+        database = self._db if db is None else db
+        within = range_of(database._flags, prefix, start, stop, include_start=include_start, include_stop=include_stop,
+                          flags=b.NODUP * (not dups))  # fmt: skip
+        with self._lock:
+            self._live()
+            count: int = self._records.count_range(self, self._dbi(database), within)
+        return count
+
+    def delete_range(
+        self,
+        db: _Database | None = None,
+        *,
+        prefix: Any = None,
+        start: Any = None,
+        stop: Any = None,
+        include_start: bool = True,
+        include_stop: bool = False,
+        limit: int | None = None,
+    ) -> int:
+        """Delete the records of a range of keys; the arguments are those of :meth:`scan`, but ``limit`` counts keys,
+        each of which goes with all its values.
+
+        Returns:
+            How many records went.
+
+        Raises:
+            Error: LMDB's, with the number of records that went before it as ``record``.
+            IncompatibleError: a named database stands in the range; the transaction must be aborted.
+        """
+        database = self._db if db is None else db
+        within = range_of(database._flags, prefix, start, stop, include_start=include_start, include_stop=include_stop)
+        with self._lock:
+            self._live()
+            dbi = self._dbi(database)
+            self._writing()
+            count, problem = self._records.delete_range(self, dbi, within, limit)
+        if problem is not None:
+            problem.record = count
+            raise problem
+        number: int = count
+        return number
+
+
+def _is_running(txn: Transaction) -> bool:
+    """Whether this thread is in the middle of :meth:`Transaction.get`: a signal handler or the collector may call from
+    there, and would wait for itself.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is Transaction.get.__code__ and frame.f_locals.get("self") is txn:
+            return True
+        frame = frame.f_back
+    return False
+
+
+COPIED = 4096
+"""Bytes of a value that ``lmdb_bulk_get`` copies; a larger one is taken from the map."""
+
+_ERRNOS = -30000
+"""Above it, what ``lmdb_bulk_get`` returns below 0 is an errno, negated."""
+
+_BATCH = 1000
+"""Records that are taken from an iterable at once."""

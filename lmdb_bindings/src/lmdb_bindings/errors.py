@@ -16,6 +16,7 @@ class Error(Exception):
         what: what was attempted: the C function, or the path.
         code: LMDB's return code or an errno; 0 where the binding itself refused.
         reason: the library's or the system's text for the code.
+        record: of an operation on many records: the number, from 0, of the one that failed; else None.
     """
 
     MDB_NAME: ClassVar[str]
@@ -25,6 +26,7 @@ class Error(Exception):
         self.what = what
         self.code = code
         self.reason = strerror(code)
+        self.record: int | None = None
         message = what
         if code:
             message = f"{what}: {self.reason}"
@@ -211,6 +213,45 @@ class EnvEncryptionError(Error):
     MDB_NAME = "MDB_ENV_ENCRYPTION"
 
 
+# py-lmdb has no classes for the codes below, and raises plain Error: so these are known here alone, as its subclasses.
+
+
+class TxnPendingError(Error):
+    """The transaction was prepared already."""
+
+    MDB_NAME = "MDB_TXN_PENDING"
+
+
+class CantRollbackError(Error):
+    """The last transaction cannot be rolled back."""
+
+    MDB_NAME = "MDB_CANT_ROLLBACK"
+
+
+class DbisBusyError(Error):
+    """The main database cannot be dropped while handles of others are open."""
+
+    MDB_NAME = "MDB_DBIS_BUSY"
+
+
+class ShortWriteError(Error):
+    """The system has written less than it was asked to."""
+
+    MDB_NAME = "MDB_SHORT_WRITE"
+
+
+class EnvBusyError(Error):
+    """The environment is in use, so the previous snapshot cannot be."""
+
+    MDB_NAME = "MDB_ENV_BUSY"
+
+
+class AddrBusyError(Error):
+    """The requested address of the map is not available."""
+
+    MDB_NAME = "MDB_ADDR_BUSY"
+
+
 _CLASSES: dict[int, type[Error]] = {
     c.KEYEXIST: KeyExistsError,
     c.NOTFOUND: NotFoundError,
@@ -236,6 +277,12 @@ _CLASSES: dict[int, type[Error]] = {
     c.BAD_CHECKSUM: BadChecksumError,
     c.CRYPTO_FAIL: CryptoFailError,
     c.ENV_ENCRYPTION: EnvEncryptionError,
+    c.TXN_PENDING: TxnPendingError,
+    c.CANT_ROLLBACK: CantRollbackError,
+    c.DBIS_BUSY: DbisBusyError,
+    c.SHORT_WRITE: ShortWriteError,
+    c.ENV_BUSY: EnvBusyError,
+    c.ADDR_BUSY: AddrBusyError,
     c.IS_READONLY: ReadonlyError,
     errno.EACCES: ReadonlyError,
     errno.EINVAL: InvalidParameterError,
@@ -244,12 +291,50 @@ _CLASSES: dict[int, type[Error]] = {
     errno.ENOSPC: DiskError,
 }
 
-__all__ = ["Error", *sorted({kind.__name__ for kind in _CLASSES.values()})]  # noqa: PLE0604 (strings, by the table)
+# What py-lmdb exports, and nothing else.
+__all__ = [
+    "BadChecksumError",
+    "BadDbiError",
+    "BadRslotError",
+    "BadTxnError",
+    "BadValsizeError",
+    "CorruptedError",
+    "CryptoFailError",
+    "CursorFullError",
+    "DbsFullError",
+    "DiskError",
+    "EnvEncryptionError",
+    "Error",
+    "IncompatibleError",
+    "InvalidError",
+    "InvalidParameterError",
+    "KeyExistsError",
+    "LockError",
+    "MapFullError",
+    "MapResizedError",
+    "MemoryError",
+    "NotFoundError",
+    "PageFullError",
+    "PageNotFoundError",
+    "PanicError",
+    "ProblemError",
+    "ReadersFullError",
+    "ReadonlyError",
+    "TlsFullError",
+    "TxnFullError",
+    "VersionMismatchError",
+]
 
 
 def error(what: str, code: int) -> Error:
     """The exception for a return code: the class made for it, else :class:`Error`."""
     return _CLASSES.get(code, Error)(what, code)
+
+
+def at_record(record: int, problem: Error) -> Error:
+    """An exception of an operation on many records, with the number of the one that failed."""
+    problem.record = record
+    return problem
 
 
 def gone() -> Error:

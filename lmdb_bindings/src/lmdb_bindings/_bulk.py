@@ -1,0 +1,361 @@
+"""Many records at once, by liblmdb_bulk: one call of C for a batch. ``_plain`` does the same in Python.
+
+Python makes objects fastest by its own C code, so a batch comes back as one pickle, of the kind that holds nothing but
+a list of bytes, and goes in as one list of ``marshal``. Both are made and read by this process alone. A batch that is
+not all of exact ``bytes`` is left to ``_plain``.
+"""
+
+from __future__ import annotations
+
+import marshal
+from pickle import loads
+from typing import TYPE_CHECKING, Any
+
+from lmdb_bindings import _bulk_constants as b
+from lmdb_bindings import _constants as c
+from lmdb_bindings import _memory, _plain
+from lmdb_bindings._abi import ffi
+from lmdb_bindings._plain import Columns
+from lmdb_bindings.errors import at_record, error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lmdb_bindings._database import _Database
+    from lmdb_bindings._range import Range
+    from lmdb_bindings._transaction import Transaction
+
+_ALL = 2**64 - 1
+_MARSHAL_VERSION = 2  # without references to what came before
+
+
+class Library:
+    """liblmdb_bulk, over one engine.
+
+    Args:
+        lib: its functions, by CFFI.
+        engine: those of the engine.
+    """
+
+    def __init__(self, lib: Any, engine: Any) -> None:
+        self.lib = lib
+        self.engine = ffi.new("lmdb_bulk_engine *")
+        for name in ("get", "put", "cmp", "cursor_open", "cursor_close", "cursor_get", "cursor_put", "cursor_del",
+                     "cursor_count"):  # fmt: skip
+            setattr(self.engine, name, getattr(engine, "mdb_" + name))
+        self._spare: list[Direct] = []
+        self._outputs: list[Output] = []
+
+    def direct(self) -> Direct:
+        """Single records of a transaction: a spare one, or new."""
+        try:
+            return self._spare.pop()
+        except IndexError:
+            return Direct(self)
+
+    def put_back(self, direct: Direct) -> None:
+        """Keep one whose transaction has ended for the next."""
+        self._spare.append(direct)
+
+    def output(self) -> Output:
+        """Room for a batch; the caller puts it back."""
+        try:
+            return self._outputs.pop()
+        except IndexError:
+            return Output()
+
+    def put_output_back(self, output: Output) -> None:
+        """Keep the room for the next batch."""
+        self._outputs.append(output)
+
+
+class Direct:
+    """Single records of a transaction, with few and plain arguments: each costs a crossing into C more.
+
+    Attributes:
+        database: the database it is pointed at.
+        bulk: what C knows of the transaction, and of the database.
+        get: ``lmdb_bulk_get``.
+        put: ``lmdb_bulk_put``.
+        copied: where C copies values to.
+    """
+
+    COPIED = 4096
+    """Bytes of a value that C copies; a larger one is taken from the map."""
+
+    __slots__ = ("_memory", "bulk", "copied", "database", "get", "put")
+
+    def __init__(self, library: Library) -> None:
+        self._memory = ffi.new("char[]", self.COPIED)
+        self.copied = ffi.buffer(self._memory)
+        self.bulk = ffi.new("lmdb_bulk *")
+        self.bulk.engine = library.engine
+        self.bulk.buffer = self._memory
+        self.bulk.capacity = self.COPIED
+        self.get = library.lib.lmdb_bulk_get
+        self.put = library.lib.lmdb_bulk_put
+        self.database: _Database | None = None
+
+    def reading(self) -> tuple[Any, Any, Any, _Database | None]:
+        """What :meth:`Transaction.get` needs of it: attributes cost more than locals."""
+        return self.get, self.bulk, self.copied, self.database
+
+    def use(self, database: _Database) -> None:
+        """Point it at a database."""
+        self.bulk.dbi = database._dbi
+        self.database = database
+
+    def forget(self, database: _Database) -> None:
+        """Point it nowhere, if it is pointed at this database."""
+        if self.database is database:
+            self.database = None
+
+    def end(self) -> None:
+        """Point it at no transaction."""
+        self.bulk.txn = ffi.NULL
+        self.database = None
+
+
+class Output:
+    """Room for the pickle of a batch."""
+
+    CAPACITY = 1 << 18
+    """Bytes; a single record that needs more gets room of its own."""
+
+    __slots__ = ("_memory", "_stream", "output")
+
+    def __init__(self) -> None:
+        self.output = ffi.new("lmdb_bulk_output *")
+        self.output.format = b.PICKLE
+        self._use(self.CAPACITY)
+
+    def _use(self, capacity: int) -> None:
+        self._memory = _new_uncleared("char[]", capacity)
+        self._stream = memoryview(ffi.buffer(self._memory))
+        self.output.stream = self._memory
+        self.output.capacity = capacity
+
+    def read(self) -> list[Any]:
+        """The batch that C has written."""
+        batch: list[Any] = loads(self._stream[: self.output.stream_size])  # noqa: S301 (written by C, a call ago)
+        return batch
+
+    def grow(self) -> None:
+        """Make room for the record that did not fit in."""
+        self._use(self.output.needed)
+
+    def shrink(self) -> None:
+        """Give back the room that one record needed."""
+        if self.output.capacity != self.CAPACITY:
+            self._use(self.CAPACITY)
+
+
+_new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
+
+
+class Scan:
+    """Records read one after another by a cursor: see :class:`_plain.Scan`."""
+
+    def __init__(self, txn: Transaction, dbi: int, what: int, within: Range, state: int, limit: int | None) -> None:
+        self._library = txn._bulk
+        self._what = what
+        self._flags = within.flags
+        self._scan = scan = ffi.new("lmdb_bulk_scan *")
+        scan.engine = self._library.engine
+        scan.txn = txn._live()
+        scan.dbi = dbi
+        scan.flags = within.flags
+        scan.state = state
+        scan.remaining = _ALL if limit is None else limit
+        self._pinned = [
+            _memory.point(side, bound)
+            for side, bound in ((scan.lower, within.lower), (scan.upper, within.upper))
+            if bound is not None
+        ]
+
+    @property
+    def state(self) -> int:
+        state: int = self._scan.state
+        return state
+
+    @state.setter
+    def state(self, state: int) -> None:
+        self._scan.state = state
+
+    @property
+    def beyond(self) -> int:
+        beyond: int = self._scan.beyond
+        return beyond
+
+    @beyond.setter
+    def beyond(self, beyond: int) -> None:
+        self._scan.beyond = beyond
+
+    @property
+    def remaining(self) -> int | None:
+        remaining: int = self._scan.remaining
+        return remaining
+
+    @remaining.setter
+    def remaining(self, remaining: int) -> None:
+        self._scan.remaining = remaining
+
+    def read(self, cursor: Any, count: int) -> list[Any]:
+        """The next records, at most ``count``; see :meth:`_plain.Scan.read`."""
+        library, scan = self._library, self._scan
+        room = library.output()
+        try:
+            output = room.output
+            output.what, output.limit = self._what, count
+            scan.cursor = cursor
+            rc = library.lib.lmdb_bulk_scan_next(scan, output)
+            if rc == b.TOO_LARGE:
+                room.grow()
+                output.limit = 1
+                rc = library.lib.lmdb_bulk_scan_next(scan, output)
+            if rc and rc != c.NOTFOUND and not output.count:
+                raise error("mdb_cursor_get", rc)
+            batch: list[Any] = room.read()
+            return batch
+        finally:
+            room.shrink()
+            library.put_output_back(room)
+
+    def read_columns(self, cursor: Any, count: int) -> Columns:
+        """The next records, at most ``count``, in columns; see :meth:`_plain.Scan.read_columns`."""
+        scan, output = self._scan, ffi.new("lmdb_bulk_output *")
+        output.format, output.what, output.limit = b.COLUMNS, self._what, count
+        scan.cursor = cursor
+        room = 1 << 20
+        while True:
+            memory = [_room(column, count, room) if self._what & what else None
+                      for column, what in ((output.keys, b.KEYS), (output.values, b.VALUES))]  # fmt: skip
+            rc = self._library.lib.lmdb_bulk_scan_next(scan, output)
+            if rc != b.TOO_LARGE:
+                break
+            room = output.needed
+        if rc and rc != c.NOTFOUND and not output.count:
+            raise error("mdb_cursor_get", rc)
+        return Columns(output.count, *(None if column is None else _column(column, output.count) for column in memory))
+
+    def step_back(self, cursor: Any, count: int) -> None:
+        """Move the cursor back over records given."""
+        if not count:
+            return
+        op, landing = _plain.back(self._flags)
+        step, engine, done = self._library.lib.lmdb_bulk_step, self._library.engine, ffi.new("size_t *")
+        step(engine, cursor, op, count, done)
+        if landing is not None:
+            step(engine, cursor, landing, 1, done)
+
+
+def _room(column: Any, records: int, size: int) -> tuple[Any, Any]:
+    """Room for a column: its offsets, and its bytes."""
+    offsets, data = _new_uncleared("int64_t[]", records + 1), _new_uncleared("char[]", size)
+    column.offsets, column.data, column.capacity = offsets, data, size
+    return offsets, data
+
+
+def _column(room: tuple[Any, Any], records: int) -> tuple[Any, Any]:
+    """A column as buffers, which keep its memory: the offsets, and the bytes."""
+    offsets, data = room
+    return ffi.buffer(offsets, 8 * (records + 1)), ffi.buffer(data, offsets[records])
+
+
+def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: int) -> list[Any]:
+    """Look up keys, in their order: see :func:`_plain.get_many`."""
+    library, bulk = txn._bulk, txn._bulk_of(dbi)
+    source = _input(keys)
+    if source is None:
+        return _plain.get_many(txn, dbi, keys, what, flags)
+    given, _stream = source
+    room = library.output()
+    try:
+        output = room.output
+        result: list[Any] | None = None
+        output.what, output.limit = what, _ALL
+        while True:
+            rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, output)
+            if rc == b.TOO_LARGE:
+                room.grow()
+                continue
+            if rc == b.BAD_INPUT:
+                return _plain.get_many(txn, dbi, keys, what, flags)
+            if rc:
+                raise at_record(given.done, error("mdb_cursor_get", rc))
+            if result is None:
+                result = room.read()
+            else:
+                result += room.read()
+            if given.done == given.count:
+                return result
+    finally:
+        room.shrink()
+        library.put_output_back(room)
+
+
+def put_many(
+    txn: Transaction, dbi: int, pairs: Sequence[tuple[Any, Any]], flags: int, *, lenient: bool
+) -> tuple[int, int, BaseException | None]:
+    """Store records: see :func:`_plain.put_many`."""
+    library, bulk = txn._bulk, txn._bulk_of(dbi)
+    source = _input(pairs)
+    if source is None:
+        return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
+    given, _stream = source
+    added = ffi.new("size_t *")
+    rc = library.lib.lmdb_bulk_put_many(bulk, given, flags, added)
+    done, stored = given.done, added[0]
+    if rc == b.BAD_INPUT:
+        return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
+    if rc == c.KEYEXIST and lenient:  # not in order
+        more, further, problem = put_many(txn, dbi, pairs[done + 1 :], flags, lenient=True)
+        return done + 1 + more, stored + further, problem
+    return done, stored, error("mdb_cursor_put", rc) if rc else None
+
+
+def count_range(txn: Transaction, dbi: int, within: Range) -> int:
+    """Count the records of a range: see :func:`_plain.count_range`."""
+    library, bulk = txn._bulk, txn._bulk_of(dbi)
+    lower, upper, _pinned = _bounds(within)
+    count = ffi.new("size_t *")
+    if rc := library.lib.lmdb_bulk_count_range(bulk, lower, upper, within.flags, count):
+        raise error("mdb_cursor_get", rc)
+    number: int = count[0]
+    return number
+
+
+def delete_range(txn: Transaction, dbi: int, within: Range, limit: int | None) -> tuple[int, BaseException | None]:
+    """Delete the records of a range: see :func:`_plain.delete_range`."""
+    library, bulk = txn._bulk, txn._bulk_of(dbi)
+    lower, upper, _pinned = _bounds(within)
+    count = ffi.new("size_t *")
+    most = _ALL if limit is None else limit
+    rc = library.lib.lmdb_bulk_delete_range(bulk, lower, upper, within.flags, most, count)
+    return count[0], error("mdb_cursor_del", rc) if rc else None
+
+
+def _input(records: Any) -> Any:
+    """The records as ``lmdb_bulk_input``, with the memory that it names; None where C cannot read them."""
+    try:
+        stream = marshal.dumps(records, _MARSHAL_VERSION)
+    except ValueError:  # not a type that marshal knows, or too many
+        return None
+    given = ffi.new("lmdb_bulk_input *")
+    given.format = b.MARSHAL
+    memory = ffi.from_buffer(stream)
+    given.stream = ffi.cast("char *", memory)
+    given.stream_size = len(stream)
+    return given, memory
+
+
+def _bounds(within: Range) -> tuple[Any, Any, list[Any]]:
+    """The bounds as ``MDB_val *``, and the memory that they name."""
+    result, pinned = [], []
+    for bound in (within.lower, within.upper):
+        value = ffi.NULL
+        if bound is not None:
+            value = ffi.new("MDB_val *")
+            pinned.append(_memory.point(value, bound))
+        result.append(value)
+    return result[0], result[1], pinned

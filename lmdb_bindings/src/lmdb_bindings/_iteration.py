@@ -1,0 +1,90 @@
+"""Iterators that read ahead of their cursor, and still behave as if they took one record at a time.
+
+Records are read in batches, since a crossing into C costs more than a record. What a batch holds is what stepping
+would give for as long as nothing happens in between; so before anything does (a write in the transaction, a use of
+the cursor, another iteration), the cursor is put where stepping would have left it, and the rest of the batch is
+forgotten. Batches begin small and grow, and are single records again where something keeps happening.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from lmdb_bindings import _bulk_constants as b
+
+if TYPE_CHECKING:
+    from lmdb_bindings._cursor import Cursor
+
+FIRST = 16
+"""Records of the first batch: many iterations end soon."""
+
+GROWTH = 8
+
+MOST = 4096
+"""Records of a batch at most."""
+
+
+class Iteration:
+    """One iteration of a cursor.
+
+    Args:
+        cursor: whose; its position is where the iteration is.
+        scan: what reads its records.
+        pairs: give keys and values, not one of them.
+    """
+
+    def __init__(self, cursor: Cursor, scan: Any, pairs: bool) -> None:
+        self._cursor = cursor
+        self._scan = scan
+        self._width = 2 if pairs else 1
+        self._batch: list[Any] = []
+        self._ahead: Any = iter(())  # over the batch
+        self._begun = False
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self._batches())
+
+    def _batches(self) -> Iterator[Iterator[Any]]:
+        cursor, scan, size = self._cursor, self._scan, FIRST
+        while True:
+            with cursor._lock:
+                cursor._open_handle()
+                if cursor._iteration is not self:  # the first time, or something has happened
+                    cursor._settle()
+                    if not self._begun and scan.state == b.CURRENT and not cursor._positioned:
+                        return
+                    if self._begun:
+                        size = 1
+                        if scan.state == b.END and scan.remaining != 0:
+                            scan.state = b.AFTER
+                self._begun = True
+                batch = scan.read(cursor._handle, size)
+                if not batch:
+                    cursor._iteration = None
+                    cursor._unset()
+                    return
+                self._batch = batch
+                self._ahead = ahead = iter(batch)
+                cursor._iteration = self
+                cursor.txn._iterating = True
+            yield ahead if self._width == 1 else zip(ahead, ahead)  # noqa: B905 (one iterator, twice)
+            size = min(size * GROWTH, MOST)
+
+    def forget(self) -> int:
+        """Give nothing more of the batch. Returns how many records that leaves out."""
+        left = int(self._ahead.__length_hint__())
+        if left:
+            del self._batch[-left:]
+        return left // self._width
+
+    def settle(self) -> None:
+        """Put the cursor on the record given last."""
+        scan, left = self._scan, self.forget()
+        scan.step_back(self._cursor._handle, left + scan.beyond)
+        scan.beyond = 0
+        if scan.remaining is not None:
+            scan.remaining += left
+        if left:
+            scan.state = b.AFTER

@@ -1,0 +1,108 @@
+"""The records of a range, to be iterated over, or exported in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from lmdb_bindings import _bulk_constants as b
+from lmdb_bindings._iteration import Iteration
+
+if TYPE_CHECKING:
+    from lmdb_bindings._database import _Database
+    from lmdb_bindings._plain import Columns
+    from lmdb_bindings._range import Range
+    from lmdb_bindings._transaction import Transaction
+
+BATCH = 65536
+"""Records of an exported batch at most; its bytes are bounded too."""
+
+
+class Scan:
+    """What :meth:`Transaction.scan` gives. It may be used again and again: each use has a cursor of its own, and lives
+    in the transaction. Memory is bounded by a batch, not by the result.
+    """
+
+    def __init__(
+        self, txn: Transaction, database: _Database, within: Range, *, keys: bool, values: bool, limit: int | None
+    ) -> None:
+        if not (keys or values):
+            raise ValueError("a scan without keys and values gives nothing: use count_range()")
+        if limit is not None and limit < 0:
+            raise ValueError(f"limit={limit}: a number of records, or None for all")
+        self._txn = txn
+        self._database = database
+        self._range = within
+        self._what = b.KEYS * bool(keys) | b.VALUES * bool(values)
+        self._limit = limit
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate: pairs, or keys, or values. What the transaction writes meanwhile is seen as by a cursor."""
+        cursor = self._txn.cursor(self._database)
+        scan = cursor._scan(self._range, self._what, b.START, self._limit)
+        return iter(Iteration(cursor, scan, pairs=self._what == b.KEYS | b.VALUES))
+
+    def columns(self, batch: int = BATCH) -> Iterator[Columns]:
+        """The records in columns, batch by batch.
+
+        Args:
+            batch: records of a batch at most; a batch has some 1 MiB of keys and of values at most, or one record.
+
+        Yields:
+            ``records``, how many, ``keys`` and ``values``: None, or a pair of buffers, 64-bit offsets and bytes.
+        """
+        if batch < 1:
+            raise ValueError(f"batch={batch}: a number of records, 1 at least")
+        with self._txn.cursor(self._database) as cursor:
+            scan = cursor._scan(self._range, self._what, b.START, self._limit)
+            while True:
+                with cursor._lock:
+                    columns: Columns = scan.read_columns(cursor._live(), batch)
+                if columns.records:
+                    yield columns
+                if scan.state == b.END:
+                    return
+
+    def to_arrow(self) -> Any:
+        """The records as a ``pyarrow.Table`` with the columns ``key`` and ``value``, as ``large_binary``.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+        """
+        return self.to_arrow_reader().read_all()
+
+    def to_arrow_reader(self, batch: int = BATCH) -> Any:
+        """The records as a ``pyarrow.RecordBatchReader``, read batch by batch while the transaction is open.
+
+        Args:
+            batch: see :meth:`columns`.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+        """
+        from lmdb_bindings import _arrow
+
+        return _arrow.reader(self._what, self.columns(batch))
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take the scan itself as a table."""
+        return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
+
+    def to_numpy(self, key: Any = None, value: Any = None) -> Any:
+        """Keys and values of fixed sizes as NumPy arrays.
+
+        Args:
+            key: the dtype of a key; None for bytes of the first key's length (``S``).
+            value: the dtype of a value; likewise.
+
+        Returns:
+            Two arrays, or one where the scan gives only keys or values.
+
+        Raises:
+            ValueError: a key or a value has another length; the text says which.
+            ImportError: NumPy is not installed.
+        """
+        from lmdb_bindings import _arrays
+
+        kinds = [kind for what, kind in ((b.KEYS, ("key", key)), (b.VALUES, ("value", value))) if self._what & what]
+        return _arrays.fixed(kinds, self.columns())

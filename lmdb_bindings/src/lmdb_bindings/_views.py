@@ -1,0 +1,63 @@
+"""Memoryviews of the map, and how long they hold the snapshot that they show.
+
+A view is of memory that LMDB takes back when its transaction ends. So a read transaction that ends while views of it
+are alive ends for its user alone: LMDB's keeps its snapshot, and its reader slot, until the last of the views is gone.
+A write transaction changes pages in place, so it gives views of copies.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from lmdb_bindings import _memory
+from lmdb_bindings._abi import ffi
+
+
+def of_copy(value: Any) -> memoryview:
+    """A view of a copy of what an ``MDB_val`` names."""
+    return memoryview(_memory.copy(value))
+
+
+class LiveViews:
+    """The views of one snapshot that somebody still has."""
+
+    def __init__(self) -> None:
+        # Of the objects that export the memory: whatever is derived from a memoryview keeps its exporter.
+        self._exporters: dict[int, weakref.KeyedRef[int, Any]] = {}
+        self._numbers = count()
+        self._at_last: Callable[[], None] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._exporters)
+
+    def make(self, value: Any) -> memoryview:
+        """A read-only view of what an ``MDB_val`` names, in place: a store would hit the read-only map."""
+        exporter = ffi.buffer(value.mv_data, value.mv_size)
+        number = next(self._numbers)
+        self._exporters[number] = weakref.KeyedRef(exporter, self._gone, number)
+        return memoryview(exporter).toreadonly()
+
+    def when_gone(self, action: Callable[[], None]) -> None:
+        """Call ``action`` when the last view is gone, now if there is none."""
+        self._at_last = action
+        _waiting.add(self)
+        if not self._exporters:
+            self._finish()
+
+    def _gone(self, reference: weakref.KeyedRef[int, Any]) -> None:
+        self._exporters.pop(reference.key, None)
+        if not self._exporters:
+            self._finish()
+
+    def _finish(self) -> None:
+        action, self._at_last = self._at_last, None
+        if action is not None:
+            _waiting.discard(self)
+            action()
+
+
+# What waits for its last view is known to that view's weak reference alone, which does not keep it.
+_waiting: set[LiveViews] = set()
