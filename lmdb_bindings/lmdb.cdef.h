@@ -81,3 +81,16 @@ int mdb_cursor_get(MDB_cursor *cursor, MDB_val *key, MDB_val *data, MDB_cursor_o
 int mdb_cursor_put(MDB_cursor *cursor, MDB_val *key, MDB_val *data, unsigned int flags);
 int mdb_cursor_del(MDB_cursor *cursor, unsigned int flags);
 int mdb_cursor_count(MDB_cursor *cursor, size_t *count);
+
+/* LMDB 1.0 alone */
+
+typedef int (*mdb_enc_func)(const MDB_val *src, MDB_val *dst, const MDB_val *key, int encdec);
+typedef void (*mdb_sum_func)(const MDB_val *src, MDB_val *dst, const MDB_val *key);
+
+int mdb_env_set_pagesize(MDB_env *env, int size);
+int mdb_env_set_encrypt(MDB_env *env, mdb_enc_func func, const MDB_val *key, unsigned int size);
+int mdb_env_set_checksum(MDB_env *env, mdb_sum_func func, unsigned int size);
+int mdb_env_incr_dumpfd(MDB_env *env, mdb_filehandle_t fd, size_t txnid);
+int mdb_env_incr_loadfd(MDB_env *env, mdb_filehandle_t fd);
+int mdb_env_rollback(MDB_env *env, size_t txnid);
+int mdb_txn_prepare(MDB_txn *txn);

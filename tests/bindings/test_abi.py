@@ -16,29 +16,41 @@ from lmdb_bindings import _bulk_constants, _constants
 from lmdb_bindings._abi import ffi
 
 ROOT = Path(__file__).resolve().parents[2]
-CDEFS = [ROOT / "lmdb_bindings" / name for name in ("lmdb.cdef.h", "bulk.cdef.h")]
+CDEFS = [ROOT / "lmdb_bindings" / name for name in ("lmdb.cdef.h", "bulk.cdef.h", "pages.cdef.h")]
 ENGINES = ("0.9", "1.0")
 ONLY_1_0 = {
     "PROBLEM", "BAD_CHECKSUM", "CRYPTO_FAIL", "ENV_ENCRYPTION", "TXN_PENDING", "CANT_ROLLBACK", "DBIS_BUSY",
-    "SHORT_WRITE", "ENV_BUSY", "IS_READONLY", "ADDR_BUSY",
+    "SHORT_WRITE", "ENV_BUSY", "IS_READONLY", "ADDR_BUSY", "PREVSNAPSHOT", "REMAP_CHUNKS",
 }  # fmt: skip
+FUNCTIONS_1_0 = (
+    "mdb_env_set_pagesize", "mdb_env_set_encrypt", "mdb_env_set_checksum", "mdb_env_incr_dumpfd",
+    "mdb_env_incr_loadfd", "mdb_env_rollback", "mdb_txn_prepare", "lmdb_pages_",
+)  # fmt: skip
 STRUCTS = (
     "MDB_val", "MDB_stat", "MDB_envinfo", "lmdb_bulk_engine", "lmdb_bulk", "lmdb_bulk_column", "lmdb_bulk_input",
     "lmdb_bulk_output", "lmdb_bulk_scan",
 )  # fmt: skip
 
 
-def prototypes() -> dict[str, str]:
-    """Each function that the binding declares: name to prototype."""
+def prototypes(engine: str = "1.0") -> dict[str, str]:
+    """Each function that the binding declares for an engine: name to prototype."""
     text = re.sub(r"/\*.*?\*/", "", "\n".join(cdef.read_text() for cdef in CDEFS), flags=re.DOTALL)
-    lines = re.findall(r"^(?!typedef)(\w[\w *]*?\b((?:lmdb_bulk|mdb)_\w+)\([^;{}]*?\);)$", text, re.MULTILINE)
-    return {name: line for line, name in lines}
+    lines = re.findall(
+        r"^(?!typedef)(\w[\w *]*?\b((?:lmdb_bulk|lmdb_pages|mdb)_\w+)\([^;{}]*?\);)$", text, re.MULTILINE
+    )
+    return {name: line for line, name in lines if engine == "1.0" or not name.startswith(FUNCTIONS_1_0)}
 
 
 def proof(engine: str) -> str:
     """C source that compiles only if every declaration, layout and number of the binding is the header's."""
     lines = ['#include "lmdb_bulk.h"', "#include <stddef.h>", "typedef MDB_msg_func *mdb_msg_func;"]
-    lines += prototypes().values()
+    if engine == "1.0":
+        lines += [
+            '#include "lmdb_pages.h"',
+            "typedef MDB_enc_func *mdb_enc_func;",
+            "typedef MDB_sum_func *mdb_sum_func;",
+        ]
+    lines += prototypes(engine).values()
     for name in STRUCTS:
         layout = ffi.typeof(name)
         lines.append(f'_Static_assert(sizeof({name}) == {ffi.sizeof(layout)}, "{name}");')
@@ -103,5 +115,7 @@ def test_the_library_has_every_function(engine: str) -> None:
     """Each declared function is exported by the engine, or by the bulk library."""
     lib = ffi.dlopen(str(liblmdb_wheel.library_path(engine)))
     bulk = ffi.dlopen(str(liblmdb_wheel.LMDB_BULK.path))
-    for name in prototypes():
-        assert getattr(bulk if name.startswith("lmdb_bulk") else lib, name)
+    pages = ffi.dlopen(str(liblmdb_wheel.LMDB_PAGES.path))
+    for name in prototypes(engine):
+        library = bulk if name.startswith("lmdb_bulk") else pages if name.startswith("lmdb_pages") else lib
+        assert getattr(library, name)

@@ -28,9 +28,10 @@ Python = Callable[..., str]
 ENVIRONMENT: dict[str, tuple[Any, ...]] = {
     "path": (), "stat": (), "info": (), "flags": (), "max_key_size": (), "max_readers": (), "reader_check": (), "readers": (), "dbs": (),
     "sync": (True,), "copy": ("copy", True), "copyfd": (1,), "set_mapsize": (1 << 24,), "open_db": (b"db",), "begin": (),
+    "update": (print,), "rollback": (1,), "dump_incremental": (1, 0), "load_incremental": (0,),
 }  # fmt: skip
 TRANSACTION: dict[str, tuple[Any, ...]] = {
-    "id": (), "stat": (), "get": (b"key",), "put": (b"key", b"value"), "delete": (b"key",), "cursor": (), "commit": (), "replace": (b"key", b"value"),
+    "id": (), "stat": (), "get": (b"key",), "put": (b"key", b"value"), "delete": (b"key",), "cursor": (), "commit": (), "prepare": (), "replace": (b"key", b"value"),
     "pop": (b"key",), "getmany": ([b"key"],), "putmany": ([(b"key", b"value")],), "count_range": (), "delete_range": (),
     "__enter__": (),
 }  # fmt: skip

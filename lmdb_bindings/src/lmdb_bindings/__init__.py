@@ -13,6 +13,8 @@ from lmdb_bindings._database import _Database
 from lmdb_bindings._engine import loaded_libraries as loaded_libraries
 from lmdb_bindings._environment import Environment
 from lmdb_bindings._environment import open_shared as open_shared
+from lmdb_bindings._migration import migrate as migrate
+from lmdb_bindings._pages import key_from_passphrase as key_from_passphrase
 from lmdb_bindings._selection import by_major as _by_major
 from lmdb_bindings._selection import default as _default
 from lmdb_bindings._transaction import Transaction

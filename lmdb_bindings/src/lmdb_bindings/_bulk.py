@@ -105,11 +105,6 @@ class Direct:
         self.bulk.dbi = database._dbi
         self.database = database
 
-    def forget(self, database: _Database) -> None:
-        """Point it nowhere, if it is pointed at this database."""
-        if self.database is database:
-            self.database = None
-
     def end(self) -> None:
         """Point it at no transaction."""
         self.bulk.txn = ffi.NULL

@@ -227,7 +227,7 @@ class Cursor:
     def _refresh(self) -> None:
         """Read again where the transaction has written since: pages move then, and records change."""
         self._live()
-        if self._seen != self.txn._mutations:
+        if self._seen != self.txn._mutations or self.txn.env._remapped:
             self._step(c.GET_CURRENT)
 
     def _find_again(self) -> None:

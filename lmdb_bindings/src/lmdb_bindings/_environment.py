@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import sys
 import threading
-from contextlib import suppress
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Literal, TypeVar, cast
 
 from lmdb_bindings import _constants as c
-from lmdb_bindings import _registry, _selection
+from lmdb_bindings import _pages, _registry, _selection
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._access import Access
 from lmdb_bindings._database import _Database
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._transaction import Transaction
 from lmdb_bindings._views import LiveViews
-from lmdb_bindings.errors import Error, error, gone
+from lmdb_bindings.errors import Error, MapFullError, MapResizedError, error, gone
+from lmdb_bindings.errors import MemoryError as OutOfMemory
+
+T = TypeVar("T")
 
 _PATIENCE = 1.0
 """Seconds to wait for a writer before the map is resized."""
@@ -41,7 +48,9 @@ class Environment(Owner):
 
     Args:
         path: the folder of the environment, or with ``subdir=False`` its data file.
-        map_size: the size in bytes up to which the data file may grow.
+        map_size: the size in bytes up to which the data file may grow; ``"auto"`` takes address space for 1 TiB, or as
+            much as the process can have, of which only what is used is ever backed by memory or disk. With
+            ``writemap=True`` the file has that size at once, so then it is 1 GiB, or twice the file.
         subdir: ``path`` is a folder that holds ``data.mdb`` and ``lock.mdb``.
         readonly: refuse write transactions; the lock file must still be writable unless ``lock=False``.
         metasync: flush the meta page at each commit; without, a crash of the system may undo the last transaction.
@@ -57,16 +66,23 @@ class Environment(Owner):
         max_spare_txns: how many finished read transactions are kept for the next :meth:`begin`.
         lock: lock the files; without, the caller must keep writers apart and readers away from them.
         lib_version: LMDB's major version, 0 (engine 0.9) or 1 (engine 1.0); None chooses by the data format of the
-            file, and for a new file the default engine.
+            file, and for a new file the default engine, or 1.0 where one of the options below is given.
+        page_size: of LMDB 1.0: the size of the pages of a new environment, a power of two from 256 to 65536 bytes.
+        checksum: of LMDB 1.0: give each page a checksum, and verify it when it is read: ``"crc32c"`` (4 bytes, against
+            accidents) or ``"blake2b"`` (32 bytes). An environment made with it must always be opened with it.
+        encryption_key: of LMDB 1.0: 32 bytes; encrypt and authenticate each page but the two meta pages
+            (XChaCha20 and BLAKE2b, see ``lmdb_pages.h``). See :func:`key_from_passphrase`.
+        previous_snapshot: of LMDB 1.0, with ``readonly=True``: open the state before the last commit.
 
     Raises:
+        ValueError: an option has a value that cannot be, or two options exclude each other.
         Error: a subclass by the return code; or the environment is open in this process already.
     """
 
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-        map_size: int = 10485760,
+        map_size: int | Literal["auto"] = 10485760,
         subdir: bool = True,
         readonly: bool = False,
         metasync: bool = True,
@@ -82,13 +98,24 @@ class Environment(Owner):
         max_spare_txns: int = 0,
         lock: bool = True,
         lib_version: int | None = None,
+        *,
+        page_size: int | None = None,
+        checksum: str | None = None,
+        encryption_key: bytes | None = None,
+        previous_snapshot: bool = False,
     ) -> None:
         super().__init__()
         self._options = dict(
             path=os.fsdecode(path), map_size=map_size, subdir=subdir, readonly=readonly, metasync=metasync, sync=sync,
             map_async=map_async, mode=mode, create=create, readahead=readahead, writemap=writemap, meminit=meminit,
             max_readers=max_readers, max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
+            page_size=page_size, checksum=checksum, encryption_key=encryption_key, previous_snapshot=previous_snapshot,
         )  # fmt: skip
+        if isinstance(map_size, str) and map_size != "auto":
+            raise TypeError(f"map_size={map_size!r}: a number of bytes, or 'auto'")
+        of_1_0 = _pages.check(self._options)
+        # Pages are mapped in chunks, which LMDB may give back between two calls: nothing may point into them.
+        self._remapped = checksum is not None or encryption_key is not None
         self.readonly = bool(readonly)
         self._path: str = os.fsdecode(path)
         self._handle: Any = None
@@ -106,7 +133,9 @@ class Environment(Owner):
             if self._is_open_already():
                 raise Error(f"The environment {self._path!r} is already open in this process.")
             data_file = self._files()[0]
-            self._engine = _selection.for_file(data_file) if lib_version is None else _selection.by_major(lib_version)
+            self._engine = _selection.choose(data_file, lib_version, of_1_0=of_1_0)
+            if of_1_0:
+                self._require_1_0("page_size, checksum, encryption_key and previous_snapshot")
             self._open()
 
     def _start_afresh(self) -> None:
@@ -116,6 +145,11 @@ class Environment(Owner):
         self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._last_views = threading.RLock()  # held where a snapshot is left to its views, and where they let go
         self._spare: list[Any] = []
+        self._orphans: list[Transaction] = []  # write transactions that the collector found in another thread
+        # mdb_dbi_open takes the first number that is free as its transaction sees it. So a transaction that began
+        # before others opened handles, or beside one that has, would give one number to two databases.
+        self._generation = 0
+        self._opening: Transaction | None = None
 
     def _is_open_already(self) -> bool:
         identities = _registry.keys(*self._files())
@@ -134,20 +168,15 @@ class Environment(Owner):
         options: dict[str, Any] = self._options
         # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
         flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
-        lib = self._engine.lib
-        handle = ffi.new("MDB_env **")
-        if rc := lib.mdb_env_create(handle):
-            raise error("mdb_env_create", rc)
-        try:
-            _check("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(handle[0], options["map_size"]))
-            _check("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(handle[0], options["max_readers"]))
-            _check("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(handle[0], options["max_dbs"]))
-            mode = options["mode"] & ~0o111
-            _check(self._path, lib.mdb_env_open(handle[0], os.fsencode(self._path), flags, mode))
-        except BaseException:
-            lib.mdb_env_close(handle[0])  # also after a failed mdb_env_open, says lmdb.h
-            raise
-        self._handle = handle[0]
+        sizes = self._map_sizes()
+        for size in sizes:
+            try:
+                self._handle = self._open_mapped(flags, size)
+            except OutOfMemory:  # noqa: PERF203 (of address space: the next one is smaller)
+                if size == sizes[-1]:
+                    raise
+            else:
+                break
         self._identities = _registry.keys(*self._files())
         _registry.add(self._identities, self)
         try:
@@ -158,6 +187,39 @@ class Environment(Owner):
         except BaseException:
             self.close()
             raise
+
+    def _map_sizes(self) -> list[int]:
+        """The map sizes to try, in bytes."""
+        map_size = self._options["map_size"]
+        if map_size != "auto":
+            return [cast("int", map_size)]
+        if self._options["writemap"]:
+            with suppress(OSError):
+                return [max(1 << 30, 2 * os.path.getsize(self._files()[0]))]
+            return [1 << 30]
+        return [1 << bits for bits in (40, 38, 36, 34, 32, 30)]
+
+    def _open_mapped(self, flags: int, map_size: int) -> Any:
+        """``mdb_env_open``, with a map of this size."""
+        lib, options = self._engine.lib, cast("dict[str, Any]", self._options)
+        handle = ffi.new("MDB_env **")
+        if rc := lib.mdb_env_create(handle):
+            raise error("mdb_env_create", rc)
+        env = handle[0]
+        try:
+            _check("mdb_env_set_mapsize", lib.mdb_env_set_mapsize(env, map_size))
+            _check("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(env, options["max_readers"]))
+            _check("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(env, options["max_dbs"]))
+            flags |= _pages.apply(self._engine, env, options)
+            _check(self._path, lib.mdb_env_open(env, os.fsencode(self._path), flags, options["mode"] & ~0o111))
+        except BaseException:
+            lib.mdb_env_close(env)  # also after a failed mdb_env_open, says lmdb.h
+            raise
+        return env
+
+    def _require_1_0(self, what: str) -> None:
+        if self._engine.name != "1.0":
+            raise Error(f"{what}: of LMDB 1.0, and this environment has LMDB {self._engine.name}: use lib_version=1")
 
     # -- lifetime ------------------------------------------------------------------------------------------------
 
@@ -172,6 +234,7 @@ class Environment(Owner):
         if self._inherited:
             self._inherited = False
             return
+        self._end_orphans()
         with _registry.lock:
             if self._shares > 1:
                 self._shares -= 1
@@ -210,9 +273,21 @@ class Environment(Owner):
 
         views.when_gone(lambda: finalize(release, self._last_views, self._pid))
 
+    def _end_orphans(self) -> None:
+        """End write transactions that the collector found in another thread than theirs: those of this thread, and of
+        threads that are no more, whose lock the system has given back.
+        """
+        others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        for orphan in [orphan for orphan in self._orphans if orphan._thread not in others]:
+            self._orphans.remove(orphan)
+            orphan._end_by_owner()
+
     def _end_transactions(self) -> None:
         for txn in self._living():
-            txn.abort()
+            txn._end_by_owner()
+        self._abort_spare()
+
+    def _abort_spare(self) -> None:
         while self._spare:
             self._engine.lib.mdb_txn_abort(self._spare.pop())
 
@@ -253,6 +328,8 @@ class Environment(Owner):
                 self._open()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._options["encryption_key"] is not None:
+            raise TypeError("an encrypted environment is not pickled, since its key would be: open it where it is used")
         options = dict(self._options, path=os.path.abspath(self._path), lib_version=_selection.major(self._engine))
         return _restore, (options,)
 
@@ -369,22 +446,48 @@ class Environment(Owner):
         )
         if txn is not None:
             return self._open_in(txn, key, flags)
-        # By a transaction that is not one of the spare ones: a handle opened in a read transaction stays only if
-        # that very transaction commits.
-        with Transaction(self, write=not self.readonly) as own:
-            return self._open_in(own, key, flags)
+        while True:
+            # By a transaction that is not one of the spare ones: a handle opened in a read transaction stays only if
+            # that very transaction commits.
+            with self._naming if self.readonly else nullcontext(), Transaction(self, write=not self.readonly) as own:
+                if own._generation == self._generation:
+                    return self._open_in(own, key, flags)
 
     def _open_in(self, txn: Transaction, key: bytes | None, flags: int) -> _Database:
         if txn.env is not self:
             raise Error("The transaction belongs to another environment.")
+        top = txn._top()
         with self._naming, txn._lock:
             if known := self._databases.get(key):
                 return known  # by another thread, meanwhile
+            if self._opening not in (None, top):
+                raise Error("Another transaction has opened databases, and has not ended: open them one after another.")
+            if self._generation != top._generation:
+                raise Error(
+                    "Databases were opened since this transaction began, so it can open none: open databases before "
+                    "the transactions that use them, or begin it again."
+                )
             database = _Database(self, key)
             database._open(txn, flags)
+            self._opening = top
             self._databases[key] = database
             txn._opened.append(database)
             return database
+
+    def _settle_handles(self, txn: Transaction) -> None:
+        """A transaction has ended, and so has what it said of the handles that it opened."""
+        if self._opening is txn:
+            self._opening = None
+            self._generation += 1
+
+    def _forget(self, databases: list[_Database]) -> None:
+        """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""
+        for database in databases:
+            database._dbi = None
+            if self._databases.get(database._name) is database:
+                del self._databases[database._name]
+            for txn in self._living():
+                txn._forget(database)
 
     def dbs(self, txn: Transaction | None = None) -> list[Any]:
         """The names of the named databases.
@@ -408,15 +511,6 @@ class Environment(Owner):
                 # LMDB 1.0 stores the zero byte at the end of a name, 0.9 does not.
                 names.append(key[:-1] if name.endswith(b"\0") else key)
         return names
-
-    def _forget(self, databases: list[_Database]) -> None:
-        """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""
-        for database in databases:
-            database._dbi = None
-            for txn in self._living():
-                txn._forget(database)
-            if self._databases.get(database._name) is database:
-                del self._databases[database._name]
 
     def copy(self, path: str | bytes | os.PathLike[str], compact: bool = False, txn: Transaction | None = None) -> None:
         """Copy the environment to a folder (or, with ``subdir=False``, a file), while it is in use.
@@ -477,6 +571,117 @@ class Environment(Owner):
         count: int = dead[0]
         return count
 
+    def update(self, function: Callable[[Transaction], T], *, most: int | None = None, timeout: float = 10.0) -> T:
+        """Call ``function`` with a write transaction and commit it; where the map is full, make it larger, and do it
+        again.
+
+        Args:
+            function: what writes. It may be called several times, each time with a new transaction, the effects of
+                the one before being undone; what it returns is returned.
+            most: the size in bytes that the map may reach; None for no bound.
+            timeout: seconds to wait for the other transactions of this process when the map is to grow: they would
+                lose their map.
+
+        Raises:
+            MapFullError: the map has the size ``most`` and is full, or cannot be larger.
+            Error: there were other transactions in this process all the time, so the map could not grow; whatever
+                else ``function`` or the commit raises, and the transaction is aborted.
+        """
+        while True:
+            try:
+                with Transaction(self, write=True) as txn:
+                    return function(txn)
+            except MapResizedError:  # noqa: PERF203 (not once a record)
+                self._resize(0, timeout)
+            except MapFullError:
+                size = self.info()["map_size"]
+                larger = 2 * size if most is None else min(2 * size, most)
+                if larger <= size or larger > sys.maxsize // 2:
+                    raise
+                self._resize(larger, timeout)
+
+    def _resize(self, map_size: int, timeout: float) -> None:
+        """Resize the map when there are no transactions."""
+        until = time.monotonic() + timeout
+        while not self._resize_if_idle(map_size):
+            if time.monotonic() > until:
+                raise Error(
+                    f"The map is full, and cannot grow: {len(self._dependents)} transactions of this process are open, "
+                    f"and were for {timeout} seconds. End them, or give the environment a larger map_size."
+                )
+            time.sleep(0.001)
+
+    def _resize_if_idle(self, map_size: int) -> bool:
+        self._live()
+        with self._access.turn(), self._access.alone():
+            self._live()
+            if self._dependents:
+                return False
+            self._set_mapsize(map_size)
+            return True
+
+    def rollback(self, txnid: int) -> None:
+        """Take back the last commit, by the number that its transaction had (:meth:`Transaction.id`). Of LMDB 1.0.
+
+        Raises:
+            CantRollbackError: it is not the last commit, or the last one was taken back already.
+            Error: a transaction is open in this process, the environment is read-only, or the engine is 0.9.
+        """
+        self._live()
+        self._require_1_0("rollback()")
+        if self.readonly:
+            raise error("rollback() of a read-only environment", errno.EACCES)
+        with self._access.turn(), self._access.alone():
+            self._live()
+            self._abort_spare()
+            if self._dependents or self._snapshots:
+                raise Error("rollback() while transactions, or memoryviews that they gave, are open in this process")
+            _check("mdb_env_rollback", self._engine.lib.mdb_env_rollback(self._handle, txnid))
+
+    def dump_incremental(self, fd: int, since: int) -> None:
+        """Write the pages that have changed since a transaction to an open file. Of LMDB 1.0.
+
+        Args:
+            fd: the file.
+            since: the number of the last transaction that the base has; 0 for everything. A base is made by
+                :meth:`copy` (not ``compact``) or by loading earlier dumps.
+
+        Raises:
+            Error: the environment has checksums or encryption, where LMDB 1.0.2 writes dumps that cannot be read; or
+                the engine is 0.9.
+        """
+        self._live()
+        self._require_1_0("dump_incremental()")
+        if self._remapped:
+            raise Error("LMDB 1.0.2 cannot dump environments with checksums or encryption: use copy()")
+        self._call("mdb_env_incr_dumpfd", fd, since)
+
+    def load_incremental(self, fd: int) -> None:
+        """Load what :meth:`dump_incremental` has written into a copy of its base, and open the result. Of LMDB 1.0.
+
+        LMDB believes the dump, and does not ask whether this is its base: load your own dumps, in their order.
+
+        Args:
+            fd: an open file.
+
+        Raises:
+            Error: a transaction is open in this process, the environment is read-only, or the engine is 0.9. Where
+                LMDB fails, the environment is closed.
+        """
+        self._live()
+        self._require_1_0("load_incremental()")
+        if self.readonly:
+            raise error("load_incremental() into a read-only environment", errno.EACCES)
+        with self._access.turn(), self._access.alone(), _registry.lock:
+            self._live()
+            self._abort_spare()
+            if self._dependents or self._snapshots:
+                raise Error("load_incremental() while transactions, or memoryviews that they gave, are open")
+            rc = self._engine.lib.mdb_env_incr_loadfd(self._handle, fd)
+            self._end()  # LMDB's own view of the file is wrong from now on
+            _check("mdb_env_incr_loadfd", rc)
+            self._inherited = True  # opened again by its next use
+
     def set_mapsize(self, map_size: int) -> None:
         """Change the size of the map. Ends every transaction of this environment, since the map may move.
 
@@ -496,12 +701,17 @@ class Environment(Owner):
                 self._live()
                 self._refuse_views()
                 self._end_transactions()
-                if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
-                    self._end()  # LMDB has taken the old map away
-                    raise error("mdb_env_set_mapsize", rc)
-                self._options["map_size"] = map_size
+                self._set_mapsize(map_size)
         finally:
             access.pass_turn()
+
+    def _set_mapsize(self, map_size: int) -> None:
+        self._refuse_views()
+        self._abort_spare()
+        if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
+            self._end()  # LMDB has taken the old map away
+            raise error("mdb_env_set_mapsize", rc)
+        self._options["map_size"] = map_size
 
     def _refuse_views(self) -> None:
         def are_there() -> bool:
@@ -540,9 +750,10 @@ def open_shared(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], **opt
             return Environment(path, **options)
         if found.readonly and not options.get("readonly", False):
             raise Error(f"The environment {folder!r} is open read-only in this process: ask for readonly=True.")
-        if options.get("max_dbs", 0) > cast("int", found._options["max_dbs"]):
+        room = cast("int", found._options["max_dbs"])
+        if options.get("max_dbs", 0) > room:
             raise Error(
-                f"The environment {folder!r} is open in this process with max_dbs={found._options['max_dbs']}: open "
+                f"The environment {folder!r} is open in this process with max_dbs={room}: open "
                 f"it with max_dbs={options['max_dbs']} where it is opened first."
             )
         found._shares += 1

@@ -72,7 +72,7 @@ class Scan:
         including = not flags & b.LOWER_EXCLUDED if self._reverse else bool(flags & b.UPPER_INCLUDED)
         self._including = including
         self._pinned = None if self._limit is None else _memory.point(self._bound, self._limit)
-        self.state = b.END if within.upper == b"" else state
+        self.state = b.END if within.upper == b"" or limit == 0 else state
         self.beyond = 0
         self.remaining = limit
 

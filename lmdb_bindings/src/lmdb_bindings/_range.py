@@ -67,3 +67,9 @@ def prefix_end(prefix: bytes) -> bytes | None:
     """The smallest key behind all that begin with a prefix; None where there is none (every byte is 255)."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+
+
+def check_limit(limit: int | None) -> None:
+    """Refuse a limit below 0."""
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit={limit}: 0 or more, or None for all")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings._iteration import Iteration
+from lmdb_bindings._range import check_limit
 
 if TYPE_CHECKING:
     from lmdb_bindings._database import _Database
@@ -28,8 +29,7 @@ class Scan:
     ) -> None:
         if not (keys or values):
             raise ValueError("a scan without keys and values gives nothing: use count_range()")
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit={limit}: a number of records, or None for all")
+        check_limit(limit)
         self._txn = txn
         self._database = database
         self._range = within

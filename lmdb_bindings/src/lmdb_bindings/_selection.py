@@ -47,6 +47,21 @@ def default() -> Engine:
     return by_major(int(value))
 
 
+def choose(data_file: str, lib_version: int | None, *, of_1_0: bool) -> Engine:
+    """The engine for an environment.
+
+    Args:
+        data_file: its data file, which need not exist.
+        lib_version: py-lmdb's; None for an automatic choice.
+        of_1_0: a new environment needs LMDB 1.0.
+    """
+    if lib_version is not None:
+        return by_major(lib_version)
+    if of_1_0 and data_format(data_file) == 0:
+        return by_major(1)
+    return for_file(data_file)
+
+
 def for_file(data_file: str) -> Engine:
     """The engine that reads a data file; the default engine where the file is missing or is no LMDB file.
 

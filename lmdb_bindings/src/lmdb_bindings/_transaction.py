@@ -6,6 +6,7 @@ import errno
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from itertools import islice
 from types import FrameType, TracebackType
@@ -15,10 +16,9 @@ from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory, _plain
 from lmdb_bindings._abi import ffi
-from lmdb_bindings._constants import NOTFOUND
 from lmdb_bindings._cursor import Cursor, put_flags
 from lmdb_bindings._ownership import Owner, finalize
-from lmdb_bindings._range import range_of
+from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
 from lmdb_bindings._views import LiveViews, of_copy
 from lmdb_bindings.errors import Error, error, gone
@@ -46,9 +46,9 @@ class Transaction(Owner):
     """
 
     __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "_acquire", "_buffers", "_bulk", "_db", "_direct", "_finished", "_free", "_handle", "_iterating",
-        "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_release_lock", "_thread",
-        "_value", "_views", "_write", "env",
+        "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_finished", "_generation", "_handle",
+        "_iterating", "_key", "_lib", "_lock", "_lock_free", "_mutations", "_opened", "_out", "_parent", "_reading",
+        "_records", "_thread", "_token", "_value", "_views", "_write", "env",
     )  # fmt: skip
 
     def __init__(
@@ -69,7 +69,6 @@ class Transaction(Owner):
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
         self._lock: threading.RLock = threading.RLock() if parent is None else parent._lock
-        self._acquire, self._release_lock = self._lock.acquire, self._lock.release
         self._buffers = bool(buffers)
         self._views: LiveViews | None = None
         self._out: Callable[[Any], bytes | memoryview] = self._reader()
@@ -79,12 +78,16 @@ class Transaction(Owner):
         self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
         self._mutations = 0
+        self._empty = False  # whether prepare() has ended it, with nothing to commit
         self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         self._direct: Direct | None = None  # single records by the bulk library
-        self._free: list[tuple[Any, ...]] = []  # what get() uses of it, while nobody does
+        self._reading: Any = None  # what get() uses of it
+        self._lock_free = not write and parent is None
+        self._token: list[None] = []
         env._live()
+        self._generation: int = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
             raise error("Cannot start write transaction with read-only env", errno.EACCES)
         if parent is not None:
@@ -99,7 +102,7 @@ class Transaction(Owner):
         """What makes a Python object of an ``MDB_val``."""
         if not self._buffers:
             return _memory.copy
-        if self._write or self._parent is not None:
+        if self._write or self._parent is not None or self.env._remapped:
             return of_copy
         self._views = LiveViews()
         return self._views.make
@@ -117,12 +120,15 @@ class Transaction(Owner):
             parent._adopt(self)
 
     def _begin_writing(self) -> None:
-        access = self.env._access
-        access.take_turn()
+        env, access = self.env, self.env._access
+        if env._orphans:
+            env._end_orphans()
+        while not access.take_turn(_ORPHAN_LOOK if env._orphans else None):
+            env._end_orphans()
         try:
             with access:
                 self._handle = self._begin(ffi.NULL)
-                self.env._adopt(self)
+                env._adopt(self)
         except BaseException:
             access.pass_turn()
             raise
@@ -148,6 +154,10 @@ class Transaction(Owner):
             raise error("mdb_txn_begin", rc)
         return handle[0]
 
+    def _top(self) -> Transaction:
+        """The transaction that it is nested in, directly or not, or itself."""
+        return self if self._parent is None else self._parent._top()
+
     def _live(self) -> Any:
         """The C handle, if the transaction is open."""
         if self._handle is None:
@@ -163,25 +173,35 @@ class Transaction(Owner):
             raise error("Attempt to operate on closed/deleted/dropped object.", errno.EINVAL)
         return database._dbi
 
+    # Single records go by the bulk library where they can. A write transaction has its lock for that. For a read
+    # transaction the lock would cost as much as the look-up: there `_token` has one element, and whoever takes it out
+    # may use `_direct`. Taking it is `del`, and giving it back `+=`, since after a call Python looks for signals, and
+    # an exception from a handler would lose it.
+
     def _direct_to(self, database: _Database) -> None:
         """Let single records of a database go by the bulk library from now on. LMDB has used it in this transaction:
         the first use in a transaction changes what LMDB keeps of both, and so must not run beside others.
         """
-        if self._bulk is None or self._buffers or database._flags & c.INTEGERKEY:
+        if self._bulk is None or self._buffers or database._flags & c.INTEGERKEY or self.env._remapped:
             return
-        if self._direct is None:
-            self._direct = self._bulk.direct()
-            self._direct.bulk.txn = self._live()
-        elif not self._take_direct():
+        direct = self._direct
+        if direct is None:
+            direct = self._bulk.direct()
+            direct.bulk.txn = self._live()
+        elif self._lock_free and not self._take_token(wait=False):
             return
-        self._direct.use(database)
-        self._free.append(self._direct.reading())
+        direct.use(database)
+        self._reading, self._direct = direct.reading(), direct
+        if self._lock_free:
+            self._token += _TOKEN
 
-    def _take_direct(self, *, wait: bool = False) -> bool:
-        """Take it out of use, unless another thread uses it just now; or wait until that is done."""
+    def _take_token(self, *, wait: bool = True) -> bool:
+        """Keep other threads out of :meth:`get`, and wait for one that is in it. False: it is this thread that is in
+        it, which a signal handler or the collector interrupts.
+        """
         while True:
             try:
-                self._free.pop()
+                del self._token[0]
             except IndexError:  # noqa: PERF203 (rare)
                 if not wait or _is_running(self):
                     return False
@@ -193,10 +213,10 @@ class Transaction(Owner):
         direct = self._direct
         if direct is None:
             return
-        taken = self._take_direct(wait=True)
-        self._direct = None
+        taken = not self._lock_free or self._take_token()
+        self._direct = self._reading = None
         direct.end()
-        if taken:  # else the call that a signal handler or the collector interrupts still has it, and finds it ended
+        if taken:  # else the interrupted call still has it, and finds it ended
             self._bulk.put_back(direct)
 
     def _bulk_of(self, dbi: int) -> Any:
@@ -206,10 +226,18 @@ class Transaction(Owner):
         return bulk
 
     def _forget(self, database: _Database) -> None:
-        """A database handle is closed."""
-        if self._direct is not None and self._take_direct(wait=True):
-            self._direct.forget(database)
-            self._free.append(self._direct.reading())
+        """A database handle is closed: no single record may go by it, here and in what is nested here."""
+        with self._lock:
+            direct = self._direct
+            if direct is not None and direct.database is database:
+                taken = self._lock_free and self._take_token()
+                direct.database = None
+                self._reading = direct.reading()
+                if taken:
+                    self._token += _TOKEN
+            for dependent in self._living():
+                if isinstance(dependent, Transaction):
+                    dependent._forget(database)
 
     def _writing(self) -> None:
         """Before each write: nothing may be ahead of it, and what was read before it may move."""
@@ -233,6 +261,9 @@ class Transaction(Owner):
             Error: the write failed; the transaction is aborted. Or it is a write transaction of another thread.
         """
         with self._lock:
+            if self._empty:
+                self._empty = False  # prepare() has found nothing to commit
+                return
             self._live()
             self._refuse_strangers()
             self._end_dependents()
@@ -248,6 +279,35 @@ class Transaction(Owner):
         if rc:
             raise error("mdb_txn_commit", rc)
 
+    def prepare(self) -> None:
+        """Write and flush everything, so that :meth:`commit` has only to make it valid: the first phase of a commit in
+        two phases. From then on the transaction can be committed or aborted, and nothing else. Of LMDB 1.0.
+
+        Raises:
+            Error: the write failed; the transaction is aborted. Or the engine is 0.9.
+            InvalidParameterError: it is a read-only or a nested transaction.
+        """
+        with self._lock:
+            handle = self._live()
+            self.env._require_1_0("prepare()")
+            if not self._write or self._parent is not None:
+                raise error("prepare() is for write transactions that are not nested", errno.EINVAL)
+            self._refuse_strangers()
+            self._end_dependents()
+            if not self._mutations:
+                return  # LMDB would end a transaction that has nothing to write
+            self._end_direct()
+            if rc := self._lib.mdb_txn_prepare(handle):
+                if rc != c.TXN_PENDING:
+                    self._handle = None  # it has been freed
+                    self.env._forget(self._opened)
+                    self._leave()
+                raise error("mdb_txn_prepare", rc)
+            # LMDB ends a transaction whose writes have changed nothing; it tells by another error of any operation.
+            if self._lib.mdb_stat(handle, 1, ffi.new("MDB_stat *")) == errno.EINVAL:
+                self._handle, self._empty = None, True
+                self._leave()
+
     def abort(self) -> None:
         """Undo what was written, and end the transaction. Safe to call again.
 
@@ -257,6 +317,11 @@ class Transaction(Owner):
         with self._lock:
             if self._handle is not None:
                 self._refuse_strangers()
+            self._end()
+
+    def _end_by_owner(self) -> None:
+        """The environment ends it, from whatever thread."""
+        with self._lock:
             self._end()
 
     def _refuse_strangers(self) -> None:
@@ -319,6 +384,8 @@ class Transaction(Owner):
         return True
 
     def _leave(self) -> None:
+        if self._parent is None:
+            self.env._settle_handles(self)
         if self._parent is not None:
             self._parent._release(self)
             return
@@ -340,11 +407,18 @@ class Transaction(Owner):
 
     def _disown(self) -> None:
         super()._disown()
-        self._lock, self._handle, self._free, self._direct = threading.RLock(), None, [], None
+        self._lock, self._handle, self._token, self._direct = threading.RLock(), None, [], None
 
     def __del__(self) -> None:
-        if getattr(self, "_handle", None) is not None:
-            finalize(self._abandon, self._lock, self.env._pid)
+        if getattr(self, "_handle", None) is None:
+            return
+        if self._write and self._parent is None and threading.get_ident() != self._thread:
+            # Only its thread can give LMDB's writer lock back: it does so when it writes next, or closes.
+            self.env._orphans.append(self)
+            warnings.warn(f"a write transaction of thread {self._thread} was left to the collector", ResourceWarning,
+                          source=self, stacklevel=1)  # fmt: skip
+            return
+        finalize(self._abandon, self._lock, self.env._pid)
 
     # -- reading and writing -------------------------------------------------------------------------------------
 
@@ -373,29 +447,33 @@ class Transaction(Owner):
             db: the database; None for the transaction's own.
 
         Raises:
-            BadValsizeError: the key is empty or longer than :meth:`Environment.max_key_size`.
+            BadValsizeError: the key is empty.
         """
         database = self._db if db is None else db
+        token = self._token
         try:
-            direct = look_up, bulk, copied, pointed_at = self._free.pop()  # atomic: whoever has it may use it
+            del token[0]
+            try:
+                look_up, bulk, copied, pointed_at = self._reading
+                if pointed_at is database and type(key) is bytes:
+                    size = look_up(bulk, key, len(key))
+                    if 0 <= size <= COPIED:
+                        return copied[:size]
+                    return _memory.copy(bulk.value) if size > 0 else _missing(size, default)
+            finally:
+                token += _TOKEN
         except IndexError:  # not yet, or another thread has it
-            return self._get(key, default, database)
-        try:
-            if pointed_at is database and type(key) is bytes:
-                size = look_up(bulk, key, len(key))
-                if 0 <= size <= COPIED:
-                    return copied[:size]
-                if size > 0:
-                    return _memory.copy(bulk.value)
-                if size == NOTFOUND:
-                    return default
-                raise error("mdb_get", size if size < _ERRNOS else -size)
-        finally:
-            self._free.append(direct)
+            pass
         return self._get(key, default, database)
 
     def _get(self, key: Any, default: Any, database: _Database) -> Any:
         with self._lock:
+            direct = self._direct
+            if not self._lock_free and direct is not None and direct.database is database and type(key) is bytes:
+                size = direct.get(direct.bulk, key, len(key))
+                if 0 <= size <= COPIED:
+                    return direct.copied[:size]
+                return _memory.copy(direct.bulk.value) if size > 0 else _missing(size, default)
             handle, dbi = self._live(), self._dbi(database)
             pinned = _memory.point(self._key, key)
             database._check(self._key)
@@ -438,9 +516,8 @@ class Transaction(Owner):
         database = self._db if db is None else db
         if not (dupdata and overwrite and not append):
             return self._put(key, value, put_flags(database._flags, dupdata, overwrite, append), database)
-        acquire, release, direct = self._acquire, self._release_lock, self._direct
-        acquire()  # what `with` does, at half the price
-        try:
+        with self._lock:
+            direct = self._direct
             if direct is not None and database is direct.database and type(key) is bytes is type(value):
                 if self._iterating:
                     self._settle()
@@ -450,8 +527,6 @@ class Transaction(Owner):
                     raise error("mdb_put", rc)
                 return True
             return self._put(key, value, 0, database)
-        finally:
-            release()
 
     def _put(self, key: Any, value: Any, flags: int, database: _Database) -> bool:
         with self._lock:
@@ -579,7 +654,7 @@ class Transaction(Owner):
             db: the database; None for the transaction's own.
 
         Raises:
-            BadValsizeError: a key is empty or too long; ``record`` says which, from 0.
+            BadValsizeError: a key is empty; ``record`` says which, from 0.
         """
         wanted = list(keys)  # here: it may wait for another thread
         database = self._db if db is None else db
@@ -687,6 +762,7 @@ class Transaction(Owner):
         """
         database = self._db if db is None else db
         within = range_of(database._flags, prefix, start, stop, include_start=include_start, include_stop=include_stop)
+        check_limit(limit)
         with self._lock:
             self._live()
             dbi = self._dbi(database)
@@ -710,6 +786,18 @@ def _is_running(txn: Transaction) -> bool:
         frame = frame.f_back
     return False
 
+
+def _missing(code: int, default: Any) -> Any:
+    """``default`` for a key that is not there; raises what else ``lmdb_bulk_get`` returned."""
+    if code == c.NOTFOUND:
+        return default
+    raise error("mdb_get", code if code < _ERRNOS else -code)
+
+
+_TOKEN = (None,)
+
+_ORPHAN_LOOK = 0.1
+"""Seconds after which a waiting writer looks whether the thread of one that was left to the collector is no more."""
 
 COPIED = 4096
 """Bytes of a value that ``lmdb_bulk_get`` copies; a larger one is taken from the map."""

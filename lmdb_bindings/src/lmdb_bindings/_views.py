@@ -31,6 +31,10 @@ class LiveViews:
         self._at_last: Callable[[], None] | None = None
 
     def __bool__(self) -> bool:
+        # The collector clears weak references that are garbage themselves, without a word.
+        for number, reference in list(self._exporters.items()):
+            if reference() is None:
+                self._exporters.pop(number, None)
         return bool(self._exporters)
 
     def make(self, value: Any) -> memoryview:
@@ -44,7 +48,7 @@ class LiveViews:
         """Call ``action`` when the last view is gone, now if there is none."""
         self._at_last = action
         _waiting.add(self)
-        if not self._exporters:
+        if not self:
             self._finish()
 
     def _gone(self, reference: weakref.KeyedRef[int, Any]) -> None:

@@ -245,6 +245,15 @@ class AsyncEnvironment(_Mirror):
     readers = _coroutine(Environment.readers)
     reader_check = _coroutine(Environment.reader_check)
     set_mapsize = _coroutine(Environment.set_mapsize)
+    rollback = _coroutine(Environment.rollback)
+    dump_incremental = _coroutine(Environment.dump_incremental)
+    load_incremental = _coroutine(Environment.load_incremental)
+
+    @_like(Environment.update)
+    async def update(
+        self, function: Callable[[Transaction], R], *, most: int | None = None, timeout: float = 10.0
+    ) -> R:
+        return await self._call(functools.partial(self._env.update, function, most=most, timeout=timeout))
 
     # What may take an asynchronous transaction
     @_like(Environment.copy)
@@ -475,6 +484,7 @@ class AsyncTransaction(_Mirror):
     delete = _coroutine(Transaction.delete)
     drop = _coroutine(Transaction.drop)
 
+    prepare = _coroutine(Transaction.prepare)
     getmany = _coroutine(Transaction.getmany)
     putmany = _coroutine(Transaction.putmany)
     count_range = _coroutine(Transaction.count_range)
