@@ -11,7 +11,6 @@ The suite's ``import lmdb`` gets this binding by another name, see ``alias``. It
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import os
 import select
@@ -30,11 +29,11 @@ def alias() -> None:
     """Let ``import lmdb`` and its submodules give ``lmdb_bindings``."""
     binding = importlib.import_module("lmdb_bindings")
     for name in ("aio", "tool", "verify"):
-        if importlib.util.find_spec(f"lmdb_bindings.{name}"):
-            sys.modules[f"lmdb.{name}"] = importlib.import_module(f"lmdb_bindings.{name}")
+        sys.modules[f"lmdb.{name}"] = importlib.import_module(f"lmdb_bindings.{name}")
     sys.modules["lmdb"] = binding
     sys.modules["lmdb.cffi"] = binding.cffi = _Cffi("lmdb.cffi")  # type: ignore[attr-defined]
-    # What the suite expects of the CFFI backend's objects: private names for what is public here.
+    # What the suite expects of the CFFI backend's objects: its module, and private names for what is public here.
+    binding.Environment.__module__ = "lmdb.cffi"
     binding.Transaction._pyenv = property(lambda txn: txn.env)
     binding.Cursor._pydb = property(lambda cursor: cursor.db)
     binding.Cursor._pytxn = property(lambda cursor: cursor.txn)
@@ -50,6 +49,10 @@ class _Cffi(types.ModuleType):
     The bulk library copies in C, in the middle of its own call, where nothing can be paused; so transactions that begin
     while the function is replaced do without it.
     """
+
+    @property
+    def _ffi(self) -> Any:
+        return importlib.import_module("lmdb_bindings._abi").ffi
 
     @property
     def _mvstr(self) -> Any:

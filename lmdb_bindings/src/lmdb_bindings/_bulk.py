@@ -155,13 +155,14 @@ class Scan:
         self._library = txn._bulk
         self._what = what
         self._flags = within.flags
+        self.nodup = bool(within.flags & b.NODUP)
         self._scan = scan = ffi.new("lmdb_bulk_scan *")
         scan.engine = self._library.engine
         scan.txn = txn._live()
         scan.dbi = dbi
         scan.flags = within.flags
         scan.state = state
-        scan.remaining = _ALL if limit is None else limit
+        scan.remaining = _ALL if limit is None else min(limit, _ALL)
         self._pinned = [
             _memory.point(side, bound)
             for side, bound in ((scan.lower, within.lower), (scan.upper, within.upper))
@@ -325,7 +326,7 @@ def delete_range(txn: Transaction, dbi: int, within: Range, limit: int | None) -
     library, bulk = txn._bulk, txn._bulk_of(dbi)
     lower, upper, _pinned = _bounds(within)
     count = ffi.new("size_t *")
-    most = _ALL if limit is None else limit
+    most = _ALL if limit is None else min(limit, _ALL)
     rc = library.lib.lmdb_bulk_delete_range(bulk, lower, upper, within.flags, most, count)
     return count[0], error("mdb_cursor_del", rc) if rc else None
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from _weakref import ref
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings._abi import ffi
 from lmdb_bindings.errors import at_record, error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     from lmdb_bindings._environment import Environment
     from lmdb_bindings._transaction import Transaction
 
@@ -21,7 +23,7 @@ class _Database:
     __slots__ = ("_dbi", "_env", "_flags", "_name")
 
     def __init__(self, env: Environment, name: bytes | None) -> None:
-        self._env = weakref.ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
+        self._env = ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
         self._name = name
         self._dbi: int | None = None
         self._flags = 0

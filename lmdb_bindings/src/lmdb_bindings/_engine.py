@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from dataclasses import dataclass
-from typing import Any
+from _thread import allocate_lock
 
 import liblmdb_wheel
 from lmdb_bindings._abi import ffi
-from sharedlib_loader import LoadedLibrary, SharedLibraryError
+from sharedlib_loader import SharedLibraryError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sharedlib_loader import LoadedLibrary
 
 
-@dataclass(frozen=True)
 class Engine:
     """A loaded engine.
 
@@ -25,11 +28,14 @@ class Engine:
         records: the module that handles many records at once, by the bulk library or without.
     """
 
-    name: str
-    lib: Any
-    library: LoadedLibrary
-    bulk: Any
-    records: Any
+    __slots__ = ("bulk", "lib", "library", "name", "records")
+
+    def __init__(self, name: str, lib: Any, library: LoadedLibrary, bulk: Any, records: Any) -> None:
+        self.name = name
+        self.lib = lib
+        self.library = library
+        self.bulk = bulk
+        self.records = records
 
     def version(self) -> tuple[int, int, int]:
         """The version that the library gives of itself."""
@@ -39,7 +45,7 @@ class Engine:
         return major, minor, patch
 
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _engines: dict[str, Engine] = {}
 
 

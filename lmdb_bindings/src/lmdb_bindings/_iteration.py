@@ -47,7 +47,9 @@ class Iteration:
         return chain.from_iterable(self._batches())
 
     def _batches(self) -> Iterator[Iterator[Any]]:
-        cursor, scan, size = self._cursor, self._scan, FIRST
+        cursor, scan = self._cursor, self._scan
+        # Stepping back by keys leads to the first value of a key, and an iteration may begin at any.
+        size = 1 if scan.state == b.CURRENT and scan.nodup else FIRST
         while True:
             with cursor._lock:
                 cursor._open_handle()

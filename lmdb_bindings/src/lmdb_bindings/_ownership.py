@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import os
 import sys
-import weakref
+from _weakref import ref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 class Owner(ABC):
@@ -23,7 +26,7 @@ class Owner(ABC):
     __slots__ = ("__weakref__", "_abandoned", "_dependents")
 
     def __init__(self) -> None:
-        self._dependents: dict[int, weakref.ref[Any]] = {}
+        self._dependents: dict[int, ref[Any]] = {}
         self._abandoned = False
 
     @abstractmethod
@@ -31,7 +34,7 @@ class Owner(ABC):
         """End the C object, and whatever depends on it."""
 
     def _adopt(self, dependent: Any) -> None:
-        self._dependents[id(dependent)] = weakref.ref(dependent)
+        self._dependents[id(dependent)] = ref(dependent)
 
     def _release(self, dependent: Any) -> None:
         """Note the end of a dependent."""

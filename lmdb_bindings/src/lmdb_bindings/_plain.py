@@ -51,6 +51,7 @@ class Scan:
 
     Attributes:
         state: ``AFTER`` the record at the cursor, or the like.
+        nodup: whether it goes by keys.
         beyond: 1 where the cursor stands on a record that was looked at, but not given.
         remaining: of the limit.
     """
@@ -67,6 +68,7 @@ class Scan:
         flags = within.flags
         self._reverse = bool(flags & b.REVERSE)
         self._flags = flags
+        self.nodup = bool(flags & b.NODUP)
         self._step = _STEPS[self._reverse, flags & (b.NODUP | b.DUP)]
         self._limit = within.lower if self._reverse else within.upper
         including = not flags & b.LOWER_EXCLUDED if self._reverse else bool(flags & b.UPPER_INCLUDED)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-class Range(NamedTuple):
+
+class Range:
     """Keys from ``lower`` to ``upper``.
 
     Attributes:
@@ -17,9 +19,15 @@ class Range(NamedTuple):
         flags: ``LOWER_EXCLUDED``, ``UPPER_INCLUDED``, ``REVERSE``, ``NODUP``, ``DUP``.
     """
 
-    lower: bytes | None = None
-    upper: bytes | None = None
-    flags: int = 0
+    __slots__ = ("flags", "lower", "upper")
+
+    def __init__(self, lower: bytes | None = None, upper: bytes | None = None, flags: int = 0) -> None:
+        self.lower = lower
+        self.upper = upper
+        self.flags = flags
+
+    def _replace(self, flags: int) -> Range:
+        return Range(self.lower, self.upper, flags)
 
 
 def range_of(

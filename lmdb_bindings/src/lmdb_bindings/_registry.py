@@ -8,25 +8,25 @@ inode, since one file may have many paths; the data file and the lock file both 
 from __future__ import annotations
 
 import os
-import threading
-import weakref
-from typing import TYPE_CHECKING
+from _thread import RLock
+from _weakref import ref
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lmdb_bindings._environment import Environment
 
-lock = threading.RLock()
+lock = RLock()
 """Held from the question whether an environment is open to the moment that it is."""
 
 Keys = frozenset[tuple[int, int]]
 
-_open: dict[tuple[int, int], weakref.ref[Environment]] = {}
+_open: dict[tuple[int, int], ref[Environment]] = {}
 
 
 def _after_fork() -> None:
     # A child of fork() has its own locks: none of the parent's environments is open in it.
     global lock
-    lock = threading.RLock()
+    lock = RLock()
     inherited = {reference() for reference in _open.values()}
     _open.clear()
     for environment in inherited:
@@ -63,7 +63,7 @@ def find(identities: Keys) -> Environment | None:
 
 def add(identities: Keys, environment: Environment) -> None:
     """Note the files of an environment that was opened."""
-    _open.update(dict.fromkeys(identities, weakref.ref(environment)))
+    _open.update(dict.fromkeys(identities, ref(environment)))
 
 
 def remove(identities: Keys) -> None:

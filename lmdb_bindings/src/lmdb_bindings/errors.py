@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
-from typing import ClassVar
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings._engine import strerror
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class Error(Exception):
