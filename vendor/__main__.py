@@ -23,7 +23,7 @@ def fetch(upstreams: list[Upstream], console: Console) -> int:
             continue
         with console.status(f"{upstream.name} {upstream.version}: fetching {upstream.archive.filename}"):
             stage(upstream)
-        what = f"{len(upstream.files)} files, {len(upstream.patches)} patches"
+        what = f"{len(upstream.files)} files, {len(upstream.patches)} patches, {len(upstream.insertions)} insertions"
         console.print(f"{upstream.name} {upstream.version}: {what} -> {upstream.stage.relative_to(ROOT)}")
     return 0
 
@@ -43,13 +43,13 @@ def verify(upstreams: list[Upstream], console: Console) -> int:
 
 def status(upstreams: list[Upstream], console: Console) -> int:
     """Show what is pinned, cached and staged."""
-    table = Table("upstream", "version", "licence", "files", "patches", "archive", "cached", "staged")
+    table = Table("upstream", "version", "licence", "files", "patches", "insertions", "archive", "cached", "staged")
     for u in upstreams:
         cached = "yes" if archive.cached(u.archive).exists() else "no"
         lines = differences(u)
         staged = "yes" if not lines else lines[0] if len(lines) == 1 else f"{len(lines)} differences"
-        files, patches = str(len(u.files)), str(len(u.patches))
-        table.add_row(u.name, u.version, u.license, files, patches, u.archive.filename, cached, staged)
+        counts = (str(len(changes)) for changes in (u.files, u.patches, u.insertions))
+        table.add_row(u.name, u.version, u.license, *counts, u.archive.filename, cached, staged)
     console.print(table)
     return 0
 

@@ -1,4 +1,4 @@
-"""Pinning: fill in the hashes of ``lock.toml`` after a person has changed its versions, files or patches.
+"""Pinning: fill in the hashes of ``lock.toml`` after a person has changed its versions, files, patches or insertions.
 
 The only place where a file is believed without a hash; what it writes is a diff for a person to review.
 """
@@ -14,7 +14,8 @@ import tomlkit
 
 from vendor import archive as archives
 from vendor.errors import VendorError
-from vendor.lock import LOCK_FILE, Archive, sha256
+from vendor.insertion import insert
+from vendor.lock import LOCK_FILE, Archive, read_insertions, sha256
 from vendor.patching import apply
 
 
@@ -22,7 +23,8 @@ def pin(path: Path = LOCK_FILE, cache: Path = archives.CACHE) -> None:
     """Recompute every hash in the lock from the archives that it names.
 
     Raises:
-        VendorError: an archive cannot be had or read, lacks a file that the lock names, or a patch does not apply.
+        VendorError: an archive cannot be had or read, lacks a file that the lock names, a patch does not apply, or an
+            insertion is malformed or has no place.
     """
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     tables: dict[str, Any] = document.unwrap()
@@ -44,6 +46,7 @@ def pin(path: Path = LOCK_FILE, cache: Path = archives.CACHE) -> None:
             text = _member(members, archive, f"{table['patch_root']}/{entry['name']}")
             pinned["sha256"] = sha256(text)
             apply(entry["name"], text, files, strip=table.get("strip", 1))
+        insert(read_insertions(name, table), files)
         for file_name, digest in published.items():
             target["files"][file_name] = digest
         changed = {f: sha256(data) for f, data in files.items() if sha256(data) != published[f]}

@@ -1,7 +1,7 @@
 """Staging: from a verified archive to a patched tree, complete or not there at all.
 
-Each tree carries ``PROVENANCE.json`` (archive, patches, and the hash of every file), so that an sdist built from
-it still says where its sources come from.
+Each tree carries ``PROVENANCE.json`` (archive, patches, insertions, and the hash of every file), so that an sdist built
+from it still says where its sources come from.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vendor import archive as archives
 from vendor.errors import VendorError
+from vendor.insertion import insert
 from vendor.lock import Upstream, sha256
 from vendor.patching import apply
 
@@ -32,6 +34,7 @@ def provenance(upstream: Upstream) -> dict[str, Any]:
             "sha256": upstream.archive.sha256,
         },
         "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in upstream.patches],
+        "insertions": [asdict(insertion) for insertion in upstream.insertions],
         "files": upstream.staged_files,
     }
 
@@ -61,8 +64,9 @@ def stage(upstream: Upstream, cache: Path = archives.CACHE) -> None:
     none, and never half a tree.
 
     Raises:
-        VendorError: see :mod:`vendor.archive` and :mod:`vendor.patching`; or the result of the series is not what
-            the lock says (a patch is missing or in another order), or the tree cannot be written.
+        VendorError: see :mod:`vendor.archive`, :mod:`vendor.patching` and :mod:`vendor.insertion`; or the result is
+            not what the lock says (a patch is missing or in another order, an insertion stands elsewhere), or the tree
+            cannot be written.
     """
     files = _patched_files(upstream, archives.obtain(upstream.archive, cache))
     new = None
@@ -93,11 +97,14 @@ def _patched_files(upstream: Upstream, path: Path) -> dict[str, bytes]:
     files = {name: contents[member] for name, member in sources.items()}
     for patch in upstream.patches:
         apply(patch.name, contents[archive.member(patch.path)], files, strip=upstream.strip)
+    insert(upstream.insertions, files)
     for name, digest in upstream.staged_files.items():
         if sha256(files[name]) != digest:
+            changes = f"{len(upstream.patches)} patches and {len(upstream.insertions)} insertions"
             raise VendorError(
-                f"{upstream.name}: {name} is not what the lock says after its {len(upstream.patches)} patches",
-                cure="a patch is missing, added or out of order: compare the lock with its carrier's list",
+                f"{upstream.name}: {name} is not what the lock says after its {changes}",
+                cure="a patch is missing, added or out of order: compare the lock with its carrier's list; "
+                "after a change of insertions: python -m vendor pin",
             )
     return files
 

@@ -34,6 +34,7 @@ def carrier(tmp_path: Path) -> Carrier:
         files={"hello.c": sha256(HELLO_C), "include/hello.h": sha256(HELLO_H)},
         strip=2,
         patches=(),
+        insertions=(),
         patched={"hello.c": sha256(twice)},
     )
     members: dict[str, bytes | tarfile.TarInfo] = {

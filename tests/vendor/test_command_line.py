@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 import tomlkit
 
 from tests.vendor.carrier import Carrier
-from vendor.lock import ROOT, Upstream
+from vendor.lock import ROOT, Insertion, Upstream, sha256
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,6 +35,8 @@ def table(upstream: Upstream, stage: str) -> dict[str, Any]:
         "patches": [{"name": patch.name, "sha256": patch.sha256} for patch in upstream.patches],
         "files": upstream.files,
     }
+    if upstream.insertions:
+        entry["insertions"] = [asdict(insertion) for insertion in upstream.insertions]
     return entry | {"patched": upstream.patched} if upstream.patched else entry
 
 
@@ -53,7 +55,8 @@ def root(carrier: Carrier, tmp_path: Path) -> Path:
 def write_lock(root: Path, upstream: Upstream) -> None:
     """Write the lock of the two upstreams, with a comment at its head."""
     archive = {"version": upstream.archive.version, "sha256": upstream.archive.sha256}
-    plain = replace(upstream, files={"include/hello.h": upstream.files["include/hello.h"]}, patches=(), patched={})
+    header = {"include/hello.h": upstream.files["include/hello.h"]}
+    plain = replace(upstream, files=header, patches=(), insertions=(), patched={})
     upstreams = {"small": table(upstream, "staged/small"), "plain": table(plain, "staged/plain")}
     text = tomlkit.dumps({"archives": {"small": archive}, "upstreams": upstreams})
     (root / "vendor" / "lock.toml").write_text(f"# kept\n{text}", encoding="utf-8")
@@ -82,8 +85,8 @@ def test_fetch_stages_everything(vendor: Run, root: Path, carrier: Carrier) -> N
     done = vendor("fetch")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "small 1.0: 2 files, 2 patches -> staged/small",
-        "plain 1.0: 1 files, 0 patches -> staged/plain",
+        "small 1.0: 2 files, 2 patches, 0 insertions -> staged/small",
+        "plain 1.0: 1 files, 0 patches, 0 insertions -> staged/plain",
     ]
     assert (root / "staged" / "small" / "hello.c").read_bytes() == carrier.final["hello.c"]
     assert sorted(os.listdir(root / "staged" / "plain")) == ["PROVENANCE.json", "include"]
@@ -100,7 +103,8 @@ def test_fetch_again_changes_nothing(vendor: Run, root: Path) -> None:
 
 def test_fetch_of_one_upstream(vendor: Run, root: Path) -> None:
     """Named upstreams are fetched, the others are left alone."""
-    assert vendor("fetch", "plain").stdout.splitlines() == ["plain 1.0: 1 files, 0 patches -> staged/plain"]
+    done = vendor("fetch", "plain")
+    assert done.stdout.splitlines() == ["plain 1.0: 1 files, 0 patches, 0 insertions -> staged/plain"]
     assert os.listdir(root / "staged") == ["plain"]
 
 
@@ -180,14 +184,14 @@ def test_status(vendor: Run, root: Path) -> None:
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     assert (done.returncode, done.stderr) == (0, "")
     assert re.findall(r"\w+", done.stdout.splitlines()[1]) == [
-        *("upstream", "version", "licence", "files", "patches", "archive", "cached", "staged")
+        *("upstream", "version", "licence", "files", "patches", "insertions", "archive", "cached", "staged")
     ]
     assert rows == [
-        ["small", "1.0", "MIT", "2", "2", "small-1.0.tar.gz", "yes", "yes"],
-        ["plain", "1.0", "MIT", "1", "0", "small-1.0.tar.gz", "yes", "not staged"],
+        ["small", "1.0", "MIT", "2", "2", "0", "small-1.0.tar.gz", "yes", "yes"],
+        ["plain", "1.0", "MIT", "1", "0", "0", "small-1.0.tar.gz", "yes", "not staged"],
     ]
     shutil.rmtree(root / "vendor" / "cache")
-    assert [line.split("│")[7].strip() for line in vendor("status").stdout.splitlines() if "│" in line] == ["no", "no"]
+    assert [line.split("│")[8].strip() for line in vendor("status").stdout.splitlines() if "│" in line] == ["no", "no"]
 
 
 def test_unknown_upstream(vendor: Run) -> None:
@@ -241,6 +245,64 @@ def test_pin_finds_which_files_are_patched(vendor: Run, root: Path, carrier: Car
     assert vendor("pin").returncode == 0
     assert vendor("fetch").returncode == 0
     assert (root / "staged" / "small" / "hello.c").read_bytes() == carrier.final["hello.c"]
+
+
+OURS = Insertion("hello.c", 5, "\tours\n", "A reason.")
+
+
+def test_pin_counts_insertions_in(vendor: Run, root: Path, carrier: Carrier) -> None:
+    """``pin`` gives the hash of the file with the insertions, keeps them as they are, and ``fetch`` puts them in."""
+    write_lock(root, replace(carrier.upstream, insertions=(OURS,)))
+    lock = root / "vendor" / "lock.toml"
+    written = lock.read_text(encoding="utf-8")
+    assert vendor("fetch").returncode == 1
+    assert vendor("pin").returncode == 0
+    staged = carrier.final["hello.c"].replace(b"line 4\n", b"line 4\n\tours\n")
+    pinned = written.replace(sha256(carrier.final["hello.c"]), sha256(staged))
+    assert lock.read_text(encoding="utf-8") == pinned != written
+    assert vendor("fetch").stdout.startswith("small 1.0: 2 files, 2 patches, 1 insertions -> ")
+    assert (root / "staged" / "small" / "hello.c").read_bytes() == staged
+    assert vendor("verify").returncode == 0
+    assert re.search(r"small .* 2 +│ 2 +│ 1 +│ small-1\.0\.tar\.gz │ yes +│ yes ", vendor("status").stdout)
+
+
+def test_pin_of_a_file_with_insertions_alone(vendor: Run, root: Path, carrier: Carrier) -> None:
+    """A file that no patch changes, and an insertion does, gets a hash among the patched."""
+    write_lock(root, replace(carrier.upstream, insertions=(replace(OURS, file="include/hello.h", after=1),)))
+    assert vendor("pin").returncode == 0
+    assert vendor("fetch", "small").returncode == 0
+    assert (root / "staged" / "small" / "include" / "hello.h").read_bytes() == b"int hello(void);\n\tours\n"
+
+
+def test_verify_after_a_change_of_insertions(vendor: Run, root: Path, carrier: Carrier) -> None:
+    """A tree that was staged before an insertion was added is no longer what the lock says."""
+    vendor("fetch")
+    write_lock(root, replace(carrier.upstream, insertions=(OURS,)))
+    vendor("pin")
+    assert vendor("verify").stdout.splitlines()[:-1] == [
+        "small: hello.c: changed",
+        "small: PROVENANCE.json: missing, or written for another lock",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"after": 32}, "hello.c has 31 whole lines, and the lock inserts behind line 32"),
+        ({"text": "ours"}, "small, insertion 1: text is not a string of whole lines"),
+    ],
+)
+def test_pin_of_a_bad_insertion(
+    vendor: Run, root: Path, carrier: Carrier, change: dict[str, Any], problem: str
+) -> None:
+    """An insertion that is malformed or has no place is named by ``pin``, and the lock stays as it was."""
+    write_lock(root, replace(carrier.upstream, insertions=(replace(OURS, **change),)))
+    lock = root / "vendor" / "lock.toml"
+    before = lock.read_text(encoding="utf-8")
+    done = vendor("pin")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == f"vendor: {problem}"
+    assert lock.read_text(encoding="utf-8") == before
 
 
 def test_pin_of_a_file_that_the_archive_lacks(vendor: Run, root: Path) -> None:

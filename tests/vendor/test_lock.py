@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 
 from vendor.errors import VendorError
-from vendor.lock import ROOT, Upstream, read_archives, read_lock
+from vendor.lock import ROOT, Insertion, Upstream, read_archives, read_lock
 
 A, B, C, D = (letter * 64 for letter in "abcd")
 
@@ -60,6 +60,13 @@ def test_reads_an_upstream(document: dict[str, Any], lock_file: Path) -> None:
         ("fix.patch", "patches/fix.patch", B)
     ]
     assert (upstream.files, upstream.staged_files) == ({"hello.c": C}, {"hello.c": D})
+
+
+def test_files_in_the_top_folder(document: dict[str, Any], lock_file: Path) -> None:
+    """The root "." is the top folder of the archive."""
+    document["upstreams"]["hello"]["root"] = "."
+    upstream = read(document, lock_file)["hello"]
+    assert upstream.archive.member(f"{upstream.root}/hello.c") == "small-1.0/hello.c"
 
 
 def test_keeps_the_order_of_the_file(document: dict[str, Any], lock_file: Path) -> None:
@@ -154,6 +161,102 @@ def test_unknown_archive(document: dict[str, Any], lock_file: Path) -> None:
         read(document, lock_file)
 
 
+def insertion(after: object = 3, **changes: object) -> dict[str, object]:
+    return {"file": "hello.c", "after": after, "text": "ours\n", "why": "A reason."} | changes
+
+
+def refuses_insertions(document: dict[str, Any], lock_file: Path, insertions: object, problem: str) -> None:
+    document["upstreams"]["hello"]["insertions"] = insertions
+    with pytest.raises(VendorError, match=rf"^{re.escape(problem)}\n  cure: \w"):
+        read(document, lock_file)
+
+
+def test_reads_insertions(document: dict[str, Any], lock_file: Path) -> None:
+    """Insertions arrive in order, with their texts as they are; an upstream may have none."""
+    assert read(document, lock_file)["hello"].insertions == ()
+    upstream = document["upstreams"]["hello"]
+    upstream["files"] = {"hello.c": C, "a.h": D}
+    upstream["insertions"] = [insertion(9, file="a.h"), insertion(1, text="\tone\n\n\\two\n"), insertion(2)]
+    assert read(document, lock_file)["hello"].insertions == (
+        Insertion("a.h", 9, "ours\n", "A reason."),
+        Insertion("hello.c", 1, "\tone\n\n\\two\n", "A reason."),
+        Insertion("hello.c", 2, "ours\n", "A reason."),
+    )
+
+
+@pytest.mark.parametrize("insertions", [insertion(), "text", 1])
+def test_insertions_that_are_no_array(document: dict[str, Any], lock_file: Path, insertions: object) -> None:
+    """One table where an array of tables belongs, or another value, is refused."""
+    refuses_insertions(document, lock_file, insertions, "hello: insertions is not an array of tables")
+
+
+@pytest.mark.parametrize("entry", ["text", 3, ["hello.c", 3]])
+def test_insertion_that_is_no_table(document: dict[str, Any], lock_file: Path, entry: object) -> None:
+    """So is another value in the array."""
+    problem = f"hello, insertion 2: it has {entry!r}, not ['file', 'after', 'text', 'why']"
+    refuses_insertions(document, lock_file, [insertion(), entry], problem)
+
+
+@pytest.mark.parametrize("key", ["file", "after", "text", "why"])
+def test_insertion_without_a_key(document: dict[str, Any], lock_file: Path, key: str) -> None:
+    """Every key of an insertion is needed, its reason too."""
+    entry = insertion()
+    del entry[key]
+    problem = f"hello, insertion 1: it has the keys {sorted(entry)}, not ['file', 'after', 'text', 'why']"
+    refuses_insertions(document, lock_file, [entry], problem)
+
+
+def test_insertion_with_an_unknown_key(document: dict[str, Any], lock_file: Path) -> None:
+    """A key that means nothing is refused, and not passed over: it may be a misspelt one's neighbour."""
+    keys = ["after", "before", "file", "text", "why"]
+    problem = f"hello, insertion 1: it has the keys {keys}, not ['file', 'after', 'text', 'why']"
+    refuses_insertions(document, lock_file, [insertion(before=3)], problem)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        *[
+            ("file", value, "file is none of the files taken")
+            for value in ("stray.c", "", "../hello.c", 1, ["hello.c"])
+        ],
+        *[("after", value, "after is not the number of a line, from 1") for value in (0, -1, True, "3", 3.0)],
+        *[("text", value, "text is not a string of whole lines") for value in ("", "ours", "one\ntwo", 1, ["ours\n"])],
+        *[("why", value, "why is not a sentence") for value in ("", " \n", 1, True)],
+    ],
+)
+def test_insertion_with_a_wrong_value(
+    document: dict[str, Any], lock_file: Path, key: str, value: object, problem: str
+) -> None:
+    """A value of another type, or outside of what it can be, is refused with the insertion's number and the rule."""
+    refuses_insertions(document, lock_file, [insertion(1), insertion(**{key: value})], f"hello, insertion 2: {problem}")
+
+
+def test_insertion_with_two_wrong_values(document: dict[str, Any], lock_file: Path) -> None:
+    """All that is wrong with an insertion is said at once."""
+    problem = "hello, insertion 1: after is not the number of a line, from 1, why is not a sentence"
+    refuses_insertions(document, lock_file, [insertion(0, why="")], problem)
+
+
+def test_insertions_behind_one_line(document: dict[str, Any], lock_file: Path) -> None:
+    """Two insertions in one place, whose order nothing says, are refused."""
+    problem = "hello: two insertions stand behind line 3 of hello.c"
+    refuses_insertions(document, lock_file, [insertion(1), insertion(), insertion()], problem)
+
+
+def test_unsorted_insertions(document: dict[str, Any], lock_file: Path) -> None:
+    """Insertions that are not in the order of the file's lines are refused."""
+    problem = "hello: the insertions are not sorted: behind line 10 of hello.c and then line 9 of hello.c"
+    refuses_insertions(document, lock_file, [insertion(10), insertion(9)], problem)
+
+
+def test_insertions_of_unsorted_files(document: dict[str, Any], lock_file: Path) -> None:
+    """The files come in order too."""
+    document["upstreams"]["hello"]["files"]["a.h"] = D
+    problem = "hello: the insertions are not sorted: behind line 3 of hello.c and then line 9 of a.h"
+    refuses_insertions(document, lock_file, [insertion(), insertion(9, file="a.h")], problem)
+
+
 @pytest.mark.parametrize("content", [b"[archives\n", b"name = '\xff'\n", None], ids=["syntax", "encoding", "absent"])
 def test_unreadable_lock(lock_file: Path, content: bytes | None) -> None:
     """A lock that is not TOML, not UTF-8 or not there is reported with its path and the command that restores it."""
@@ -164,24 +267,33 @@ def test_unreadable_lock(lock_file: Path, content: bytes | None) -> None:
         read_lock(lock_file)
 
 
-def test_the_real_lock_pins_the_carrier() -> None:
-    """Every upstream is taken from the one reviewed archive."""
-    pinned = "b23a7c86a3016fda2bfe0f1e87ea9db759953778f90356315d0f3290e4636135"
+def test_the_real_lock_pins_the_carriers() -> None:
+    """Every upstream is taken from one of the two reviewed archives."""
     archives = {upstream.archive for upstream in read_lock().values()}
-    assert [(a.name, a.version, a.sha256) for a in archives] == [("zlmdb", "26.10.1", pinned)]
+    assert {(a.name, a.version, a.sha256) for a in archives} == {
+        ("zlmdb", "26.10.1", "b23a7c86a3016fda2bfe0f1e87ea9db759953778f90356315d0f3290e4636135"),
+        ("pymonocypher", "4.0.3.4", "5e56e3d3eb770a53e0b9f6274146663c11a11f3d0de5cd48e3be0428d1b07a4a"),
+    }
 
 
 def test_the_real_lock_takes_every_upstream() -> None:
-    """The versions, and the full hardening series of both engines, are those of the design."""
-    counts = {name: (upstream.version, len(upstream.patches)) for name, upstream in read_lock().items()}
-    assert counts == {"lmdb-0.9": ("0.9.36", 25), "lmdb-1.0": ("1.0.2", 23), "flatbuffers": ("25.12.19", 0)}
+    """The versions, the full hardening series of both engines, and our own insertions are those of the design."""
+    upstreams = read_lock().items()
+    assert {name: (u.version, len(u.patches), len(u.insertions)) for name, u in upstreams} == {
+        "lmdb-0.9": ("0.9.36", 25, 1),
+        "lmdb-1.0": ("1.0.2", 23, 6),
+        "monocypher": ("4.0.3", 0, 0),
+        "flatbuffers": ("25.12.19", 0, 0),
+    }
 
 
 @pytest.mark.parametrize("name", list(read_lock()))
 def test_the_real_lock_is_consistent(name: str) -> None:
     """Each upstream takes files and its licence, no patch twice, and patched files have another hash than before."""
     upstream = read_lock()[name]
-    assert "LICENSE" in upstream.files
+    assert {"LICENSE", "LICENSE.txt"} & set(upstream.files)
     assert len({patch.path for patch in upstream.patches}) == len(upstream.patches)
     assert bool(upstream.patched) == bool(upstream.patches)
     assert [path for path, digest in upstream.patched.items() if upstream.files[path] == digest] == []
+    assert {insertion.file for insertion in upstream.insertions} <= set(upstream.patched)
+    assert [i.text for i in upstream.insertions if not i.text.lstrip().startswith("/* liblmdb_wheel: ")] == []

@@ -14,7 +14,8 @@ import pytest
 
 from tests.vendor.carrier import Carrier
 from vendor.errors import VendorError
-from vendor.lock import Upstream, sha256
+from vendor.insertion import insert
+from vendor.lock import Insertion, Upstream, sha256
 from vendor.stage import PROVENANCE, differences, provenance, stage
 
 OLD_TREE = {"old.c": b"old\n", "folder/older.c": b"older\n"}
@@ -69,8 +70,68 @@ def test_provenance_names_everything_that_the_lock_pins(carrier: Carrier) -> Non
             {"name": "first.patch", "sha256": upstream.patches[0].sha256},
             {"name": "second.patch", "sha256": upstream.patches[1].sha256},
         ],
+        "insertions": [],
         "files": {name: sha256(data) for name, data in carrier.final.items()},
     }
+
+
+def inserted(carrier: Carrier, *insertions: Insertion) -> Upstream:
+    """The upstream with these insertions, and the hash that its source then has."""
+    files = dict(carrier.final)
+    insert(insertions, files)
+    return replace(carrier.upstream, insertions=insertions, patched={"hello.c": sha256(files["hello.c"])})
+
+
+def test_inserts_behind_the_patches(carrier: Carrier) -> None:
+    """An insertion's line counts in the file as the series leaves it, and each text arrives once."""
+    reason = "A reason."
+    upstream = inserted(
+        carrier, Insertion("hello.c", 21, "ours\n", reason), Insertion("hello.c", 31, "the end\n", reason)
+    )
+    stage(upstream, carrier.cache)
+    staged = (upstream.stage / "hello.c").read_bytes()
+    assert b"line 20, second\nours\nline 21\n" in staged
+    assert staged.endswith(b"line 30\nthe end\n")
+    assert staged.replace(b"ours\n", b"").replace(b"the end\n", b"") == carrier.final["hello.c"]
+    assert differences(upstream) == []
+
+
+def test_provenance_names_the_insertions(carrier: Carrier) -> None:
+    """The record has each insertion whole: where, what and why."""
+    upstream = inserted(carrier, Insertion("hello.c", 5, "ours\n", "A reason."))
+    stage(upstream, carrier.cache)
+    record = json.loads((upstream.stage / PROVENANCE).read_bytes())
+    assert record["insertions"] == [{"file": "hello.c", "after": 5, "text": "ours\n", "why": "A reason."}]
+
+
+@pytest.mark.parametrize("change", [{"after": 6}, {"text": "other\n"}, None], ids=["place", "text", "dropped"])
+def test_notices_another_insertion(carrier: Carrier, change: dict[str, Any] | None) -> None:
+    """Lines of our own that stand elsewhere, are others or are missing are told by the hash of the file."""
+    insertion = Insertion("hello.c", 5, "ours\n", "A reason.")
+    insertions = () if change is None else (replace(insertion, **change),)
+    upstream = replace(inserted(carrier, insertion), insertions=insertions)
+    changes = f"2 patches and {len(insertions)} insertions"
+    expected = rf"^small: hello\.c is not what the lock says after its {changes}\n  cure: .*vendor pin$"
+    with pytest.raises(VendorError, match=expected):
+        stage(upstream, carrier.cache)
+    assert not upstream.stage.exists()
+
+
+def test_insertion_without_a_place(carrier: Carrier) -> None:
+    """An insertion behind a line that the file does not have leaves nothing staged."""
+    upstream = replace(carrier.upstream, insertions=(Insertion("hello.c", 32, "ours\n", "A reason."),))
+    with pytest.raises(VendorError, match=r"^hello\.c has 31 whole lines, and the lock inserts behind line 32\n"):
+        stage(upstream, carrier.cache)
+    assert not upstream.stage.exists()
+
+
+def test_another_reason_is_a_difference(carrier: Carrier) -> None:
+    """A change of an insertion's reason alone shows, though the files are the same."""
+    insertion = Insertion("hello.c", 5, "ours\n", "A reason.")
+    upstream = inserted(carrier, insertion)
+    stage(upstream, carrier.cache)
+    upstream = replace(upstream, insertions=(replace(insertion, why="A better one."),))
+    assert differences(upstream) == ["PROVENANCE.json: missing, or written for another lock"]
 
 
 def test_staged_folder_is_readable_by_others(carrier: Carrier) -> None:
@@ -97,7 +158,10 @@ def test_replaces_a_file_that_stands_in_the_place(carrier: Carrier) -> None:
 def test_notices_a_dropped_patch(carrier: Carrier) -> None:
     """A series that applies without one of its patches is told from the whole one by its result."""
     upstream = replace(carrier.upstream, patches=carrier.upstream.patches[:1])
-    expected = r"^small: hello\.c is not what the lock says after its 1 patches\n  cure: a patch is missing, added or out of order"
+    expected = (
+        r"^small: hello\.c is not what the lock says after its 1 patches and 0 insertions\n"
+        r"  cure: a patch is missing, added or out of order"
+    )
     with pytest.raises(VendorError, match=expected):
         stage(upstream, carrier.cache)
     assert not upstream.stage.exists()
@@ -108,7 +172,9 @@ def test_notices_an_added_patch(carrier: Carrier) -> None:
     patch = b"--- a/src/include/hello.h\n+++ b/src/include/hello.h\n@@ -1 +1 @@\n-int hello(void);\n+int bye(void);\n"
     texts = [carrier.members[f"small-1.0/{entry.path}"] for entry in carrier.upstream.patches]
     carrier.series(first=texts[0], second=texts[1], third=patch)  # type: ignore[arg-type]
-    with pytest.raises(VendorError, match=r"^small: include/hello\.h is not what the lock says after its 3 patches\n"):
+    with pytest.raises(
+        VendorError, match=r"^small: include/hello\.h is not what the lock says after its 3 patches and 0 insertions\n"
+    ):
         stage(carrier.upstream, carrier.cache)
 
 

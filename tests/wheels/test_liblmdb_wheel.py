@@ -56,7 +56,7 @@ def test_auditwheel_accepts_it_as_manylinux2014(built: Callable[[str], Path]) ->
 
 
 def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
-    """One file for each engine, its header, the Python side, and the licences of all of it."""
+    """One file for each library, the headers, the Python side, and the licences of all of it."""
     names = set(files("liblmdb_wheel"))
     info = "liblmdb_wheel-0.1.0.dist-info/"
     assert {name for name in names if not name.startswith(info)} == {
@@ -65,8 +65,13 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
         "liblmdb_wheel/py.typed",
         "liblmdb_wheel/lib/liblmdb.so.0",
         "liblmdb_wheel/lib/liblmdb.so.1",
+        "liblmdb_wheel/lib/liblmdb_bulk.so.0",
+        "liblmdb_wheel/lib/liblmdb_pages.so.0",
         "liblmdb_wheel/include/0.9/lmdb.h",
+        "liblmdb_wheel/include/0.9/lmdb_bulk.h",
         "liblmdb_wheel/include/1.0/lmdb.h",
+        "liblmdb_wheel/include/1.0/lmdb_bulk.h",
+        "liblmdb_wheel/include/1.0/lmdb_pages.h",
     }
     assert {name[len(info) :] for name in names if name.startswith(info + "licenses/")} == {
         "licenses/LICENSE",
@@ -74,6 +79,7 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
         "licenses/upstream/lmdb-0.9/LICENSE",
         "licenses/upstream/lmdb-1.0/COPYRIGHT",
         "licenses/upstream/lmdb-1.0/LICENSE",
+        "licenses/upstream/monocypher/LICENSE.txt",
     }
 
 

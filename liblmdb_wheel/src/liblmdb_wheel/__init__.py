@@ -1,29 +1,44 @@
 """LMDB as shared libraries in a wheel: both engines, their headers, and how to link them.
 
 An engine is named by the string ``"0.9"`` (LMDB 0.9.36, data format 1, ``liblmdb.so.0``) or ``"1.0"`` (LMDB 1.0.2,
-data format 3, ``liblmdb.so.1``). Importing this package loads nothing; :func:`load` does.
+data format 3, ``liblmdb.so.1``). Beside them are ``liblmdb_bulk.so.0``, many records in one call over either engine,
+and ``liblmdb_pages.so.0``, checksums and encryption of pages for engine 1.0. Importing this package loads nothing;
+:func:`load`, :func:`load_bulk` and :func:`load_pages` do.
 """
 
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
+import os
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import sharedlib_loader
 from sharedlib_loader import LoadedLibrary, SharedLibrary
 
+TYPE_CHECKING = False  # see sharedlib_loader._runtime
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from sharedlib_loader import Policy
 
-__all__ = ["LMDB_0_9", "LMDB_1_0", "engines", "include_dir", "library_dir", "library_path", "load"]
+__all__ = [
+    "LMDB_0_9",
+    "LMDB_1_0",
+    "LMDB_BULK",
+    "LMDB_PAGES",
+    "engines",
+    "include_dir",
+    "library_dir",
+    "library_path",
+    "load",
+    "load_bulk",
+    "load_pages",
+]
 
 __version__ = "0.1.0"
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = os.path.dirname(os.path.realpath(__file__))
 
 
 def _version_of(library: ctypes.CDLL) -> str:
@@ -33,19 +48,31 @@ def _version_of(library: ctypes.CDLL) -> str:
     return ".".join(str(part.value) for part in parts)
 
 
-def _engine(name: str, soname: str, version: str) -> SharedLibrary:
+def _bulk_version_of(library: ctypes.CDLL) -> str:
+    """The version of its interface that a loaded liblmdb_bulk gives."""
+    return str(library.lmdb_bulk_version())
+
+
+def _pages_version_of(library: ctypes.CDLL) -> str:
+    """The version of its interface that a loaded liblmdb_pages gives."""
+    return str(library.lmdb_pages_version())
+
+
+def _shipped(name: str, soname: str, version: str, version_of: Callable[[ctypes.CDLL], str]) -> SharedLibrary:
     return SharedLibrary(
         name=name,
         soname=soname,
-        path=_PACKAGE / "lib" / soname,
+        path=os.path.join(_PACKAGE, "lib", soname),
         version=version,
         distribution="liblmdb-wheel",
-        version_of=_version_of,
+        version_of=version_of,
     )
 
 
-LMDB_0_9 = _engine("lmdb-0.9", "liblmdb.so.0", "0.9.36")
-LMDB_1_0 = _engine("lmdb-1.0", "liblmdb.so.1", "1.0.2")
+LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of)
+LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of)
+LMDB_BULK = _shipped("lmdb-bulk", "liblmdb_bulk.so.0", "1", _bulk_version_of)
+LMDB_PAGES = _shipped("lmdb-pages", "liblmdb_pages.so.0", "1", _pages_version_of)
 
 _ENGINES = MappingProxyType({"0.9": LMDB_0_9, "1.0": LMDB_1_0})
 
@@ -69,15 +96,43 @@ def load(engine: str, *, on_conflict: Policy = "raise") -> LoadedLibrary:
     return sharedlib_loader.load(_library(engine), on_conflict=on_conflict)
 
 
+def load_bulk(*, on_conflict: Policy = "raise") -> LoadedLibrary:
+    """Load ``liblmdb_bulk.so.0``; it links no engine, so whoever uses it loads one too.
+
+    Args:
+        on_conflict: see :func:`sharedlib_loader.load`.
+
+    Raises:
+        sharedlib_loader.SharedLibraryError: it cannot be loaded.
+    """
+    return sharedlib_loader.load(LMDB_BULK, on_conflict=on_conflict)
+
+
+def load_pages(*, on_conflict: Policy = "raise") -> LoadedLibrary:
+    """Load ``liblmdb_pages.so.0``, checksums and encryption of pages for engine 1.0; it links no engine.
+
+    Args:
+        on_conflict: see :func:`sharedlib_loader.load`.
+
+    Raises:
+        sharedlib_loader.SharedLibraryError: it cannot be loaded.
+    """
+    return sharedlib_loader.load(LMDB_PAGES, on_conflict=on_conflict)
+
+
 def include_dir(engine: str) -> Path:
-    """The folder that holds this engine's ``lmdb.h``; the two engines' headers differ."""
+    """The folder that holds this engine's ``lmdb.h``, which differ, and ``lmdb_bulk.h``, which is the same in both."""
     _library(engine)
-    return _PACKAGE / "include" / engine
+    from pathlib import Path
+
+    return Path(_PACKAGE, "include", engine)
 
 
 def library_dir() -> Path:
-    """The folder that holds the shared libraries of both engines."""
-    return _PACKAGE / "lib"
+    """The folder that holds the shared libraries."""
+    from pathlib import Path
+
+    return Path(_PACKAGE, "lib")
 
 
 def library_path(engine: str) -> Path:
