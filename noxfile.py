@@ -111,11 +111,24 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def benchmark(session: nox.Session) -> None:
+    """Measure the binding beside its peers, and write the result into docs/. Not part of CI: times are no test.
+
+    Takes the options of ``python -m benchmarks``: ``nox -s benchmark -- --pypy pypy3.11 --rounds 30``. Fetches the
+    peers into build/benchmarks.
+    """
+    build(session)
+    session.run(PYTHON, "-m", "benchmarks", *session.posargs, external=True)
+
+
+@nox.session
 def constraints(session: nox.Session) -> None:
-    """Pin every development tool by version and hash."""
-    shape = ["--universal", "--python-version", "3.10", "--generate-hashes", "--no-header", "--no-annotate"]
-    session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "--group", "dev", *shape, "--upgrade",
+    """Pin every development tool by version and hash, and what the benchmarks compare with."""
+    shape = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--upgrade"]
+    session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "--group", "dev", *shape, "--python-version", "3.10",
                 "-o", "constraints.txt", external=True)  # fmt: skip
+    session.run(str(BIN / "uv"), "pip", "compile", "--quiet", "benchmarks/requirements.in", *shape,
+                "--python-version", "3.11", "-o", "benchmarks/requirements.txt", external=True)  # fmt: skip
 
 
 def _state(*folders: str) -> str:

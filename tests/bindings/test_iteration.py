@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lmdb_bindings as lmdb
-from lmdb_bindings import _iteration
+from lmdb_bindings import _bulk, _iteration
 
 pytestmark = pytest.mark.usefixtures("path")
 
@@ -113,20 +113,21 @@ def stepping_scan(
 KEYS = st.sampled_from([b"b", b"d", b"f", b"h", b"j"])
 NEW = st.sampled_from([b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"k", b"l" * 400])
 VALUES = st.sampled_from([b"1", b"2", b"3", b"4", b"5" * 300])
+EVERY = [(key, value) for key in (b"b", b"d", b"f", b"h", b"j") for value in (b"1", b"2", b"3")]
 CURSORS = st.integers(0, 1)
 FLAG = st.booleans()
 MOVES = [*STEPS.values(), "first", "last", "item", "key", "value", "delete"]
 BOUND = st.none() | NEW
 
 OPERATIONS = st.one_of(
-    st.tuples(st.just("iterate"), CURSORS, st.sampled_from(sorted(STEPS)), FLAG, FLAG),
+    *[st.tuples(st.just("iterate"), CURSORS, st.sampled_from(sorted(STEPS)), FLAG, FLAG)] * 2,
     st.tuples(st.just("scan"), st.fixed_dictionaries({
         "start": BOUND, "stop": BOUND, "include_start": FLAG, "include_stop": FLAG, "reverse": FLAG,
         "limit": st.none() | st.integers(0, 6), "dups": FLAG,
     })),
-    *[st.tuples(st.just("take"), st.integers(0, 5), st.integers(1, 6))] * 4,
+    *[st.tuples(st.just("take"), st.integers(0, 5), st.integers(1, 4))] * 6,
     st.tuples(st.just("forget"), st.integers(0, 5)),
-    st.tuples(st.just("move"), CURSORS, st.sampled_from(MOVES)),
+    *[st.tuples(st.just("move"), CURSORS, st.sampled_from(MOVES))] * 4,
     st.tuples(st.just("delete_key"), CURSORS),
     st.tuples(st.just("seek"), CURSORS, st.sampled_from(["set_key", "set_range", "get"]), NEW),
     st.tuples(st.just("seek_pair"), CURSORS, st.sampled_from(["set_key_dup", "set_range_dup"]), KEYS, VALUES),
@@ -143,6 +144,14 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("nested"), NEW, VALUES, FLAG),
     st.tuples(st.just("drop")),
 )  # fmt: skip
+
+# Most begin with a cursor somewhere in the middle, and an iteration of it.
+BEGINNING = st.just([]) | st.tuples(
+    st.tuples(st.just("seek"), CURSORS, st.just("set_range"), NEW),
+    st.tuples(st.just("move"), CURSORS, st.sampled_from(["next", "prev", "last_dup", "item"])),
+    st.tuples(st.just("iterate"), CURSORS, st.sampled_from(sorted(STEPS)), FLAG, FLAG),
+    st.tuples(st.just("take"), st.integers(0, 1), st.integers(1, 4)),
+).map(list)
 
 
 class Performance:
@@ -234,10 +243,14 @@ def copied(found: Any) -> Any:
     return type(found)(map(copied, found)) if isinstance(found, (list, tuple)) else found
 
 
-def trace(env: lmdb.Environment, db: Any, records: list[Pair], script: list[Any], **options: Any) -> list[Any]:
-    """What each operation of a script gives or raises, and what is left; nothing of it is committed."""
-    by_steps = options.pop("by_steps", False)
-    with env.begin(write=True, db=db, **options) as txn:
+def trace(
+    env: lmdb.Environment, db: Any, records: list[Pair], script: list[Any], *,
+    watched: bool, by_steps: bool = False, buffers: bool = False,
+) -> list[Any]:  # fmt: skip
+    """What each operation of a script gives or raises, if watched where the cursors are after it, and what is left in
+    the end; nothing of it is committed.
+    """
+    with env.begin(write=True, db=db, buffers=buffers) as txn:
         for pair in records:
             txn.put(*pair)
         performance, result = Performance(txn, by_steps), []
@@ -249,6 +262,8 @@ def trace(env: lmdb.Environment, db: Any, records: list[Pair], script: list[Any]
                 result.append((operation, getattr(performance, operation)(*arguments)))
             except lmdb.Error as problem:
                 result.append((operation, type(problem), str(problem)))
+            if watched:
+                result.append([copied(cursor.item()) for cursor in performance.cursors if cursor._handle is not None])
         result.append(("all", copied(list(txn.cursor()))))
         txn.abort()
     return result
@@ -256,26 +271,33 @@ def trace(env: lmdb.Environment, db: Any, records: list[Pair], script: list[Any]
 
 @pytest.mark.parametrize("dupsort", [False, True], ids=["plain", "dupsort"])
 @settings(
-    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
-    records=st.lists(st.tuples(KEYS, VALUES), max_size=20),
-    script=st.lists(OPERATIONS, min_size=1, max_size=20),
+    records=st.sampled_from([EVERY, EVERY[::2], EVERY[:3], []]) | st.lists(st.tuples(KEYS, VALUES), max_size=9),
+    begin=st.tuples(*[BEGINNING] * 2).map(lambda parts: parts[0] + parts[1]),
+    script=st.lists(OPERATIONS, max_size=30),
+    watched=st.booleans(),
     sizes=st.sampled_from([(1, 1), (1, 4), (2, 4), (3, 9), (16, 4096)]),
+    room=st.sampled_from([20, 30, 45, _bulk.Output.CAPACITY]),
     buffers=st.booleans(),
 )
 def test_iterators_step(
-    opened: Open, dupsort: bool, records: list[Pair], script: list[Any], sizes: tuple[int, int], buffers: bool
-) -> None:
+    opened: Open, dupsort: bool, records: list[Pair], begin: list[Any], script: list[Any], watched: bool,
+    sizes: tuple[int, int], room: int, buffers: bool,
+) -> None:  # fmt: skip
     """Whatever happens between two records, an iterator gives what stepping would give, and leaves its cursor there."""
     env = opened(map_size=1 << 24, sync=False)
     db = env.open_db(b"db", dupsort=dupsort)
-    expected = trace(env, db, records, script, by_steps=True)
+    expected = trace(env, db, records, begin + script, watched=watched, by_steps=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_iteration, "FIRST", sizes[0])
         patch.setattr(_iteration, "GROWTH", 2)
         patch.setattr(_iteration, "MOST", sizes[1])
-        found = trace(env, db, records, script, buffers=buffers)
+        patch.setattr(_bulk.Output, "CAPACITY", room)
+        if env._engine.bulk:
+            patch.setattr(env._engine.bulk, "_outputs", [])
+        found = trace(env, db, records, begin + script, watched=watched, buffers=buffers)
     env.close()
     assert found == expected
 
@@ -349,6 +371,26 @@ def test_ten_thousand_records_and_a_write_in_the_middle(env: lmdb.Environment) -
         assert seen == [number(place if place != 10_000 else 10_001) for place in range(0, 20_000, 2)]
 
 
+@pytest.mark.parametrize("use", ["key", "put", "delete"])
+@pytest.mark.parametrize("at", range(1, 9))
+def test_something_where_a_batch_was_full(opened: Open, use: str, at: int) -> None:
+    """Where the room of a batch was full, not its number reached, what happens behind any record is seen, and every
+    record still comes once.
+    """
+    records = [(number(place), bytes(100_000)) for place in range(9)]  # two or three fill the room
+    with opened(map_size=1 << 24).begin(write=True) as txn:
+        txn.putmany(records)
+        for iterator in (cursor := txn.cursor(), txn.scan()):
+            seen = []
+            for key, value in iterator:
+                seen.append((key, value))
+                if len(seen) == at:
+                    {"key": cursor.key, "put": lambda: txn.put(number(100), b""), "delete": lambda: txn.pop(key)}[use]()
+            assert seen == records + ([(number(100), b"")] if use == "put" else [])
+            txn.delete(number(100))
+            txn.putmany(records)
+
+
 def test_a_write_after_every_record(env: lmdb.Environment) -> None:
     """Where each record read is replaced, each comes once."""
     with env.begin(write=True) as txn:
@@ -383,6 +425,21 @@ def test_end_is_not_read_ahead(ten: lmdb.Transaction) -> None:
         ten.put(number(22), b"")
         assert list(iterator) == []
         ten.delete_range(start=number(20))
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_end_met_ahead(env: lmdb.Environment, reverse: bool) -> None:
+    """That reading ahead has met the end is forgotten by the first write: what is stored there takes the place of the
+    record given last, which is deleted.
+    """
+    with env.begin(write=True) as txn:
+        txn.put(number(2), b"")
+        cursor = txn.cursor()
+        iterator = cursor.iterprev(values=False) if reverse else cursor.iternext(values=False)
+        assert next(iterator) == number(2)
+        txn.put(number(1 if reverse else 3), b"")
+        txn.delete(number(2))
+        assert list(iterator) == [number(1 if reverse else 3)]
 
 
 @pytest.mark.usefixtures("small")

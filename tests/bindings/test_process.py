@@ -23,19 +23,19 @@ def mapped():
 BULK = [str(liblmdb_wheel.LMDB_BULK.path.resolve())] if sys.implementation.name == "cpython" else []
 
 
-def libraries(*names: str) -> str:
-    return str([str(liblmdb_wheel.library_path(name).resolve()) for name in names] + BULK)
+def libraries(*names: str) -> list[str]:
+    return [str(liblmdb_wheel.library_path(name).resolve()) for name in names]
 
 
 def test_one_library_is_mapped(python: Python) -> None:
-    """The import maps one liblmdb, that of the wheel for the default engine; the provider's import maps none."""
+    """The import maps the liblmdb of the wheel for the default engine, and no more; the provider's import maps none."""
     script = MAPS + "import liblmdb_wheel; assert mapped() == []; import lmdb_bindings; print(mapped())"
-    assert python(script, LMDB_DEFAULT_LIB_VERSION="0") == libraries("0.9")
-    assert python(script, LMDB_DEFAULT_LIB_VERSION="1") == libraries("1.0")
+    assert python(script, LMDB_DEFAULT_LIB_VERSION="0") == str(libraries("0.9"))
+    assert python(script, LMDB_DEFAULT_LIB_VERSION="1") == str(libraries("1.0"))
 
 
 def test_the_other_engine_is_mapped_when_it_is_used(python: Python) -> None:
-    """Using an environment of the other engine maps its library, and nothing else."""
+    """Using an environment of the other engine maps its library and the bulk library, and nothing else."""
     script = (
         MAPS
         + """
@@ -45,8 +45,34 @@ with lmdb.open("env", lib_version=1) as env, env.begin(write=True) as txn: txn.p
 print(before, mapped(), sorted(lmdb.loaded_libraries()))
 """
     )
-    expected = f"{libraries('0.9')} {libraries('0.9', '1.0')} ['0.9', '1.0']"
+    expected = f"{libraries('0.9')} {libraries('0.9', '1.0') + BULK} ['0.9', '1.0']"
     assert python(script, LMDB_DEFAULT_LIB_VERSION="0") == expected
+
+
+def test_a_wrong_switch_of_the_bulk_library_fails_the_import(python: Python) -> None:
+    """A value of LMDB_BINDINGS_BULK that is neither 0 nor 1 is an error at once, though the library is loaded later."""
+    script = """
+try:
+    import lmdb_bindings
+except ImportError as error:
+    print(error)
+"""
+    expected = "LMDB_BINDINGS_BULK is 'no': set it to 0 (do without the bulk library) or 1, or unset it"
+    assert python(script, LMDB_BINDINGS_BULK="no") == expected
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="other interpreters' ctypes is written in Python")
+def test_the_import_is_light(python: Python) -> None:
+    """The import needs no module of the standard library that takes milliseconds."""
+    script = """
+import sys
+before = set(sys.modules)
+import lmdb_bindings
+heavy = {"collections", "contextlib", "dataclasses", "functools", "importlib.metadata", "inspect", "pathlib", "re",
+         "threading", "typing"}
+print(sorted((set(sys.modules) - before) & heavy))
+"""
+    assert python(script) == "[]"
 
 
 def test_nothing_is_global(python: Python) -> None:

@@ -21,7 +21,7 @@ def fixed(kinds: list[tuple[str, Any]], batches: Iterator[Columns]) -> Any:
     except ImportError as problem:
         raise ImportError("the export to NumPy needs numpy: pip install numpy") from problem
     dtypes: list[Any] = [None if dtype is None else np.dtype(dtype) for _, dtype in kinds]
-    parts: list[list[Any]] = [[] for _ in kinds]
+    parts: list[bytearray] = [bytearray() for _ in kinds]
     before = 0
     for columns in batches:
         for place, (offsets, data) in enumerate(filter(None, (columns.keys, columns.values))):
@@ -35,10 +35,10 @@ def fixed(kinds: list[tuple[str, Any]], batches: Iterator[Columns]) -> Any:
                     f"record {before + other[0]} of the scan: its {kinds[place][0]} has {sizes[other[0]]} bytes, and "
                     f"the dtype {dtype} has {dtype.itemsize}"
                 )
-            parts[place].append(np.frombuffer(data, dtype) if dtype.itemsize else np.zeros(columns.records, dtype))
+            parts[place] += data
         before += columns.records
     arrays = [
-        np.concatenate(part) if part else np.empty(0, "S" if dtype is None else dtype)
+        np.frombuffer(part, dtype) if part else np.empty(before, "S" if dtype is None else dtype)
         for part, dtype in zip(parts, dtypes, strict=True)
     ]
     return arrays[0] if len(arrays) == 1 else tuple(arrays)

@@ -96,9 +96,9 @@ class Direct:
         self.put = library.lib.lmdb_bulk_put
         self.database: _Database | None = None
 
-    def reading(self) -> tuple[Any, Any, Any, _Database | None]:
-        """What :meth:`Transaction.get` needs of it: attributes cost more than locals."""
-        return self.get, self.bulk, self.copied, self.database
+    def ways(self) -> tuple[Any, Any, Any, Any, _Database | None]:
+        """What :meth:`Transaction.get` and ``put`` need of it: attributes cost more than locals."""
+        return self.get, self.put, self.bulk, self.copied, self.database
 
     def use(self, database: _Database) -> None:
         """Point it at a database."""
@@ -304,9 +304,9 @@ def put_many(
     done, stored = given.done, added[0]
     if rc == b.BAD_INPUT:
         return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
-    if rc == c.KEYEXIST and lenient:  # not in order
-        more, further, problem = put_many(txn, dbi, pairs[done + 1 :], flags, lenient=True)
-        return done + 1 + more, stored + further, problem
+    if rc == c.KEYEXIST and lenient:  # not in order: the rest may be no better
+        more, further, problem = _plain.put_many(txn, dbi, pairs[done:], flags, lenient=True)
+        return done + more, stored + further, problem
     return done, stored, error("mdb_cursor_put", rc) if rc else None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from lmdb_bindings._abi import ffi
 from lmdb_bindings._iteration import Iteration
 from lmdb_bindings._ownership import finalize
 from lmdb_bindings._range import Range
+from lmdb_bindings._token import TokenLock
 from lmdb_bindings.errors import error, gone
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Cursor:
         self.close()
 
     def _disown(self) -> None:
-        self._lock, self._handle, self._iteration = threading.RLock(), None, None
+        self._lock, self._handle, self._iteration = TokenLock(), None, None
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:

@@ -24,18 +24,26 @@ class Engine:
         name: ``"0.9"`` or ``"1.0"``.
         lib: its functions, by CFFI.
         library: what the loader says of it: path, version, origin, conflict.
-        bulk: the bulk library over this engine; None where it is not used.
+        bulk: the bulk library over this engine; None where it is not used. It is loaded when it is first asked for:
+            a program that opens no environment starts the faster.
         records: the module that handles many records at once, by the bulk library or without.
     """
 
     __slots__ = ("bulk", "lib", "library", "name", "records")
 
-    def __init__(self, name: str, lib: Any, library: LoadedLibrary, bulk: Any, records: Any) -> None:
+    bulk: Any
+    records: Any
+
+    def __init__(self, name: str, lib: Any, library: LoadedLibrary) -> None:
         self.name = name
         self.lib = lib
         self.library = library
-        self.bulk = bulk
-        self.records = records
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("bulk", "records"):
+            raise AttributeError(f"an engine has no attribute {name!r}")
+        self.bulk, self.records = _bulk(self.lib)
+        return getattr(self, name)
 
     def version(self) -> tuple[int, int, int]:
         """The version that the library gives of itself."""
@@ -54,21 +62,30 @@ def engine(name: str) -> Engine:
 
     Raises:
         ValueError: there is no such engine.
+        ImportError: the switch of the bulk library has another value than 0 or 1.
         sharedlib_loader.SharedLibraryError: it cannot be loaded.
     """
     found = _engines.get(name)
     if found is None:
         # A copy of the same SONAME that was first in the process does not disturb the binding, which calls through
         # its own handle; the record keeps the conflict for whoever asks.
+        _bulk_is_wanted()  # a wrong value is said at once, and not when the library is loaded
         library = liblmdb_wheel.load(name, on_conflict="accept")
         with _lock:
             # From the handle, not the path: no second look-up, and the end of `lib` does not close the library.
             lib = ffi.dlopen(ffi.cast("void *", library.handle))
-            found = _engines.setdefault(name, Engine(name, lib, library, *_bulk(lib)))
+            found = _engines.setdefault(name, Engine(name, lib, library))
     return found
 
 
 BULK_SWITCH = "LMDB_BINDINGS_BULK"
+
+
+def _bulk_is_wanted() -> bool:
+    wanted = os.environ.get(BULK_SWITCH, "1")
+    if wanted not in ("0", "1"):
+        raise ImportError(f"{BULK_SWITCH} is {wanted!r}: set it to 0 (do without the bulk library) or 1, or unset it")
+    return wanted == "1"
 
 
 def _bulk(lib: Any) -> tuple[Any, Any]:
@@ -76,16 +93,10 @@ def _bulk(lib: Any) -> tuple[Any, Any]:
 
     It serves CPython, where a crossing into C costs more than LMDB's own work. PyPy compiles the crossings, and its
     loops are faster than any stream of records.
-
-    Raises:
-        ImportError: the switch has another value than 0 or 1.
     """
     from lmdb_bindings import _plain
 
-    wanted = os.environ.get(BULK_SWITCH, "1")
-    if wanted not in ("0", "1"):
-        raise ImportError(f"{BULK_SWITCH} is {wanted!r}: set it to 0 (do without the bulk library) or 1, or unset it")
-    if wanted == "0" or sys.implementation.name != "cpython":
+    if not _bulk_is_wanted() or sys.implementation.name != "cpython":
         return None, _plain
     from lmdb_bindings import _bulk
 

@@ -17,10 +17,10 @@ from lmdb_bindings import _bulk_constants as b
 if TYPE_CHECKING:
     from lmdb_bindings._cursor import Cursor
 
-FIRST = 16
+FIRST = 32
 """Records of the first batch: many iterations end soon."""
 
-GROWTH = 8
+GROWTH = 128
 
 MOST = 4096
 """Records of a batch at most."""

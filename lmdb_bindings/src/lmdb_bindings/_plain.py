@@ -108,8 +108,12 @@ class Scan:
 
     def read_columns(self, cursor: Any, count: int) -> Columns:
         """The next records, at most ``count`` of them, and of some 1 MiB of bytes, in columns."""
-        records = self.read(cursor, count)
         width = len(self._kinds())
+        records: list[Any] = []
+        room = 1 << 20
+        while len(records) < count * width and room > 0 and (record := self.read(cursor, 1)):
+            records += record
+            room -= max(map(len, record))
         columns = {what: _column(records[place::width]) for place, what in enumerate(self._kinds())}
         return Columns(len(records) // width, columns.get(b.KEYS), columns.get(b.VALUES))
 

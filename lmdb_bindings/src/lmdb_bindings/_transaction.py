@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import sys
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterable
 from itertools import islice
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _bulk_constants as b
@@ -20,6 +18,7 @@ from lmdb_bindings._cursor import Cursor, put_flags
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
+from lmdb_bindings._token import TOKEN, TokenLock
 from lmdb_bindings._views import LiveViews, of_copy
 from lmdb_bindings.errors import Error, error, gone
 
@@ -47,8 +46,8 @@ class Transaction(Owner):
 
     __slots__ = (  # the instance dictionary is for whatever users hang on it
         "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_finished", "_generation", "_handle",
-        "_iterating", "_key", "_lib", "_lock", "_lock_free", "_mutations", "_opened", "_out", "_parent", "_reading",
-        "_records", "_thread", "_token", "_value", "_views", "_write", "env",
+        "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_thread",
+        "_token", "_value", "_views", "_ways", "_write", "env",
     )  # fmt: skip
 
     def __init__(
@@ -68,7 +67,8 @@ class Transaction(Owner):
         self._thread = threading.get_ident()
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
-        self._lock: threading.RLock = threading.RLock() if parent is None else parent._lock
+        self._lock: TokenLock = TokenLock() if parent is None else parent._lock
+        self._token: list[None] = self._lock.token
         self._buffers = bool(buffers)
         self._views: LiveViews | None = None
         self._out: Callable[[Any], bytes | memoryview] = self._reader()
@@ -77,15 +77,13 @@ class Transaction(Owner):
         self._opened: list[_Database] = []
         self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
-        self._mutations = 0
+        self._mutations: int = 0
         self._empty = False  # whether prepare() has ended it, with nothing to commit
         self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         self._direct: Direct | None = None  # single records by the bulk library
-        self._reading: Any = None  # what get() uses of it
-        self._lock_free = not write and parent is None
-        self._token: list[None] = []
+        self._ways: tuple[Any, ...] = NO_WAYS  # what get() and put() use of it
         env._live()
         self._generation: int = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
@@ -173,50 +171,20 @@ class Transaction(Owner):
             raise error("Attempt to operate on closed/deleted/dropped object.", errno.EINVAL)
         return database._dbi
 
-    # Single records go by the bulk library where they can. A write transaction has its lock for that. For a read
-    # transaction the lock would cost as much as the look-up: there `_token` has one element, and whoever takes it out
-    # may use `_direct`. Taking it is `del`, and giving it back `+=`, since after a call Python looks for signals, and
-    # an exception from a handler would lose it.
-
     def _direct_to(self, database: _Database) -> None:
-        """Let single records of a database go by the bulk library from now on. LMDB has used it in this transaction:
-        the first use in a transaction changes what LMDB keeps of both, and so must not run beside others.
-        """
+        """Let single records of a database go by the bulk library from now on."""
         if self._bulk is None or self._buffers or database._flags & c.INTEGERKEY or self.env._remapped:
             return
-        direct = self._direct
-        if direct is None:
-            direct = self._bulk.direct()
-            direct.bulk.txn = self._live()
-        elif self._lock_free and not self._take_token(wait=False):
-            return
-        direct.use(database)
-        self._reading, self._direct = direct.reading(), direct
-        if self._lock_free:
-            self._token += _TOKEN
-
-    def _take_token(self, *, wait: bool = True) -> bool:
-        """Keep other threads out of :meth:`get`, and wait for one that is in it. False: it is this thread that is in
-        it, which a signal handler or the collector interrupts.
-        """
-        while True:
-            try:
-                del self._token[0]
-            except IndexError:  # noqa: PERF203 (rare)
-                if not wait or _is_running(self):
-                    return False
-                time.sleep(0)
-            else:
-                return True
+        if self._direct is None:
+            self._direct = self._bulk.direct()
+            self._direct.bulk.txn = self._live()
+        self._direct.use(database)
+        self._ways = self._direct.ways()
 
     def _end_direct(self) -> None:
-        direct = self._direct
-        if direct is None:
-            return
-        taken = not self._lock_free or self._take_token()
-        self._direct = self._reading = None
-        direct.end()
-        if taken:  # else the interrupted call still has it, and finds it ended
+        direct, self._direct, self._ways = self._direct, None, NO_WAYS
+        if direct is not None:
+            direct.end()
             self._bulk.put_back(direct)
 
     def _bulk_of(self, dbi: int) -> Any:
@@ -228,13 +196,9 @@ class Transaction(Owner):
     def _forget(self, database: _Database) -> None:
         """A database handle is closed: no single record may go by it, here and in what is nested here."""
         with self._lock:
-            direct = self._direct
-            if direct is not None and direct.database is database:
-                taken = self._lock_free and self._take_token()
-                direct.database = None
-                self._reading = direct.reading()
-                if taken:
-                    self._token += _TOKEN
+            if self._direct is not None and self._direct.database is database:
+                self._direct.database = None
+                self._ways = NO_WAYS
             for dependent in self._living():
                 if isinstance(dependent, Transaction):
                     dependent._forget(database)
@@ -407,7 +371,8 @@ class Transaction(Owner):
 
     def _disown(self) -> None:
         super()._disown()
-        self._lock, self._handle, self._token, self._direct = threading.RLock(), None, [], None
+        self._lock, self._handle, self._direct, self._ways = TokenLock(), None, None, NO_WAYS
+        self._token = self._lock.token
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is None:
@@ -452,28 +417,22 @@ class Transaction(Owner):
         database = self._db if db is None else db
         token = self._token
         try:
-            del token[0]
+            del token[0]  # the lock, see _token
             try:
-                look_up, bulk, copied, pointed_at = self._reading
+                look_up, _, bulk, copied, pointed_at = self._ways
                 if pointed_at is database and type(key) is bytes:
                     size = look_up(bulk, key, len(key))
                     if 0 <= size <= COPIED:
                         return copied[:size]
                     return _memory.copy(bulk.value) if size > 0 else _missing(size, default)
             finally:
-                token += _TOKEN
-        except IndexError:  # not yet, or another thread has it
+                token += TOKEN
+        except IndexError:  # somebody has it
             pass
         return self._get(key, default, database)
 
     def _get(self, key: Any, default: Any, database: _Database) -> Any:
         with self._lock:
-            direct = self._direct
-            if not self._lock_free and direct is not None and direct.database is database and type(key) is bytes:
-                size = direct.get(direct.bulk, key, len(key))
-                if 0 <= size <= COPIED:
-                    return direct.copied[:size]
-                return _memory.copy(direct.bulk.value) if size > 0 else _missing(size, default)
             handle, dbi = self._live(), self._dbi(database)
             pinned = _memory.point(self._key, key)
             database._check(self._key)
@@ -516,17 +475,23 @@ class Transaction(Owner):
         database = self._db if db is None else db
         if not (dupdata and overwrite and not append):
             return self._put(key, value, put_flags(database._flags, dupdata, overwrite, append), database)
-        with self._lock:
-            direct = self._direct
-            if direct is not None and database is direct.database and type(key) is bytes is type(value):
-                if self._iterating:
-                    self._settle()
-                self._mutations += 1
-                store = direct.put
-                if rc := store(direct.bulk, key, len(key), value, len(value)):
-                    raise error("mdb_put", rc)
-                return True
-            return self._put(key, value, 0, database)
+        token = self._token
+        try:
+            del token[0]  # the lock, see _token
+            try:
+                _, store, bulk, _, pointed_at = self._ways
+                if pointed_at is database and type(key) is bytes is type(value):
+                    if self._iterating:
+                        self._settle()
+                    self._mutations += 1
+                    if rc := store(bulk, key, len(key), value, len(value)):
+                        raise error("mdb_put", rc)
+                    return True
+            finally:
+                token += TOKEN
+        except IndexError:  # somebody has it
+            pass
+        return self._put(key, value, 0, database)
 
     def _put(self, key: Any, value: Any, flags: int, database: _Database) -> bool:
         with self._lock:
@@ -711,7 +676,7 @@ class Transaction(Owner):
                 self._writing()
                 done, stored, problem = self._records.put_many(self, dbi, batch, flags, lenient=last is not None)
                 taken, added = taken + done, added + stored
-                if done and last is not None:
+                if done and last is not None and problem is None:
                     last(batch[done - 1])
             if problem is not None:
                 if isinstance(problem, Error):
@@ -775,18 +740,6 @@ class Transaction(Owner):
         return number
 
 
-def _is_running(txn: Transaction) -> bool:
-    """Whether this thread is in the middle of :meth:`Transaction.get`: a signal handler or the collector may call from
-    there, and would wait for itself.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code is Transaction.get.__code__ and frame.f_locals.get("self") is txn:
-            return True
-        frame = frame.f_back
-    return False
-
-
 def _missing(code: int, default: Any) -> Any:
     """``default`` for a key that is not there; raises what else ``lmdb_bulk_get`` returned."""
     if code == c.NOTFOUND:
@@ -794,7 +747,7 @@ def _missing(code: int, default: Any) -> Any:
     raise error("mdb_get", code if code < _ERRNOS else -code)
 
 
-_TOKEN = (None,)
+NO_WAYS = (None,) * 5
 
 _ORPHAN_LOOK = 0.1
 """Seconds after which a waiting writer looks whether the thread of one that was left to the collector is no more."""

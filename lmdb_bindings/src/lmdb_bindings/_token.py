@@ -1,0 +1,115 @@
+"""The lock of a transaction, made so that a single look-up or store need not pay for it.
+
+A lock of ``threading`` costs half as much as a whole look-up. Here whoever takes the one element out of a list has the
+lock: ``del token[0]`` is atomic, and an ``IndexError`` says that somebody else has it. ``Transaction.get`` and ``put``
+do that themselves; everything else goes ``with`` the lock, and may do so again while it has it.
+
+A handler of a signal runs between two steps of Python, and its exception must not lose the token. Python looks for
+signals after a call, at the beginning of a function, and where it goes back in a loop: so there is no such thing
+between taking the token and the ``try`` whose ``finally`` gives it back, and it goes back by ``+=``. Only the beginning
+of ``__exit__`` cannot be helped: what is lost there is found again, see ``_wait``.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from _thread import get_ident
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+TOKEN = (None,)
+
+_LOST = 1.0
+"""Seconds of waiting after which a holder that is not at work is taken to have lost the token."""
+
+
+class TokenLock:
+    """A lock that one thread has at a time, as often as it likes.
+
+    Attributes:
+        token: a list of one element while nobody has the lock, else of none.
+    """
+
+    __slots__ = ("_borrowed", "_depth", "_owner", "token")
+
+    def __init__(self) -> None:
+        self.token: list[None] = [None]
+        self._owner = 0  # of who came by `with`
+        self._depth = 0
+        self._borrowed = False
+
+    def __enter__(self) -> None:
+        me = get_ident()
+        if self._owner == me:
+            self._depth += 1
+            return
+        try:
+            del self.token[0]
+        except IndexError:
+            self._wait(me)
+        self._owner = me
+        self._depth = 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._owner = 0
+            if self._borrowed:
+                self._borrowed = False
+            else:
+                self.token += TOKEN
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take the lock; with ``blocking=False`` only if it can be had at once."""
+        if not blocking and self._owner != get_ident() and not self.token:
+            return False
+        self.__enter__()
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self.__exit__()
+
+    def _wait(self, me: int) -> None:
+        """Take the token when it is there."""
+        if _at_work(sys._getframe(), self):
+            # A handler of a signal, or the collector, in the middle of a get or put of this very thread.
+            self._borrowed = True
+            return
+        since, pause = time.monotonic(), 0.0
+        while True:
+            try:
+                del self.token[0]
+            except IndexError:  # noqa: PERF203 (somebody has it: there is time)
+                time.sleep(pause)
+                pause = min(pause + 0.00001, 0.001)
+                if time.monotonic() - since > _LOST:
+                    owner, frame = self._owner, sys._current_frames().get(self._owner)
+                    if owner and owner != me and not _at_work(frame, self) and owner == self._owner:
+                        return  # the token is this thread's now
+                    since = time.monotonic()
+            else:
+                return
+
+
+def _at_work(frame: FrameType | None, lock: TokenLock) -> bool:
+    """Whether a stack has a call that uses the lock: a single get or put, which holds it without a name, or in the
+    stack of another thread, anything of this package.
+    """
+    other = frame is not sys._getframe(1)
+    while frame is not None:
+        if other:
+            if frame.f_globals.get("__package__") == __package__:
+                return True
+        elif frame.f_code.co_name in ("get", "put") and frame.f_globals.get("__name__") == _FAST:
+            holder = frame.f_locals.get("self")
+            if getattr(holder, "_lock", None) is lock:
+                return True
+        frame = frame.f_back
+    return False
+
+
+_FAST = f"{__package__}._transaction"
