@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ def strings(column: Any) -> list[bytes]:
     offsets, data = memoryview(column[0]).cast("B").cast("q"), bytes(column[1])
     assert offsets[0] == 0
     assert offsets[-1] == len(data)
-    return [data[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(offsets)]
 
 
 # -- columns -----------------------------------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ OPERATIONS = st.one_of(
 )  # fmt: skip
 
 # Most begin with a cursor somewhere in the middle, and an iteration of it.
-BEGINNING = st.just([]) | st.tuples(
+BEGINNING: st.SearchStrategy[list[Any]] = st.just([]) | st.tuples(
     st.tuples(st.just("seek"), CURSORS, st.just("set_range"), NEW),
     st.tuples(st.just("move"), CURSORS, st.sampled_from(["next", "prev", "last_dup", "item"])),
     st.tuples(st.just("iterate"), CURSORS, st.sampled_from(sorted(STEPS)), FLAG, FLAG),
@@ -253,9 +253,10 @@ def trace(
     with env.begin(write=True, db=db, buffers=buffers) as txn:
         for pair in records:
             txn.put(*pair)
-        performance, result = Performance(txn, by_steps), []
+        performance = Performance(txn, by_steps)
+        result: list[Any] = []
         # In the end all iterators to their ends, and what the cursors do then.
-        ending = [("take", place, 1) for place in range(6)] + [("take", place, 40) for place in range(6)]
+        ending: list[Any] = [("take", place, 1) for place in range(6)] + [("take", place, 40) for place in range(6)]
         ending += [("move", place, method) for place in (0, 1) for method in ("item", "prev", "item", "next", "item")]
         for operation, *arguments in script + ending:
             try:
@@ -289,6 +290,8 @@ def test_iterators_step(
     """Whatever happens between two records, an iterator gives what stepping would give, and leaves its cursor there."""
     env = opened(map_size=1 << 24, sync=False)
     db = env.open_db(b"db", dupsort=dupsort)
+    if dupsort:  # stepping itself goes wrong there: LMDB's inner cursor does not learn that its key is gone
+        script = [step for step in script if step[0] != "delete_key"]
     expected = trace(env, db, records, begin + script, watched=watched, by_steps=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_iteration, "FIRST", sizes[0])
@@ -384,8 +387,12 @@ def test_something_where_a_batch_was_full(opened: Open, use: str, at: int) -> No
             seen = []
             for key, value in iterator:
                 seen.append((key, value))
-                if len(seen) == at:
-                    {"key": cursor.key, "put": lambda: txn.put(number(100), b""), "delete": lambda: txn.pop(key)}[use]()
+                if len(seen) == at and use == "put":
+                    txn.put(number(100), b"")
+                elif len(seen) == at and use == "delete":
+                    txn.delete(key)
+                elif len(seen) == at:
+                    cursor.key()
             assert seen == records + ([(number(100), b"")] if use == "put" else [])
             txn.delete(number(100))
             txn.putmany(records)

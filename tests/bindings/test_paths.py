@@ -7,6 +7,8 @@ where a cursor is left, and what the database holds in the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ Pair = tuple[bytes, bytes]
 Take = Callable[[str], None]
 Call = tuple[str, dict[str, Any]]
 
-FLAGS: dict[str, dict[str, bool]] = {
+FLAGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "reverse_key": {"reverse_key": True},
     "integerkey": {"integerkey": True},
@@ -31,6 +33,10 @@ FLAGS: dict[str, dict[str, bool]] = {
 
 def integer(number: int, size: int = 8) -> bytes:
     return number.to_bytes(size, "little")
+
+
+def viewed(data: bytes) -> memoryview:
+    return memoryview(data)
 
 
 def filled(size: int) -> bytes:
@@ -69,7 +75,7 @@ def calls(kind: str, *, wild: bool) -> st.SearchStrategy[Call]:
     else:  # what is no record at all, and what is no bytes
         pair |= st.one_of(
             st.just((b"k",)), st.just([b"k", b"v"]), st.just((b"k", None)), st.just(("k", b"v")), st.none(),
-            st.tuples(keys.map(bytearray), values.map(memoryview)),
+            st.tuples(keys.map(bytearray), values.map(viewed)),
         )  # fmt: skip
     items = st.lists(pair, max_size=8) | st.lists(pair, max_size=8).map(lambda pairs: sorted(pairs, key=repr))
     asked = keys | refused | keys.map(bytearray) | (st.sampled_from([None, "text", 1]) if wild else st.nothing())
@@ -130,7 +136,7 @@ def whole(columns: Any) -> list[Any]:
         places, memory = memoryview(offsets).cast("B").cast("q"), bytes(data)
         assert len(places) == columns.records + 1
         assert places[-1] == len(memory)
-        result.append([memory[a:b] for a, b in zip(places, places[1:], strict=False)])
+        result.append([memory[a:b] for a, b in pairwise(places)])
     return result
 
 
@@ -148,7 +154,7 @@ def drive(env: lmdb.Environment, db: Any, records: list[Pair], script: list[Call
             txn.put(*pair)
         trace = []
         for name, options in script:
-            trace.append((outcome(lambda: perform(txn, name, options)), outcome(lambda: list(txn.cursor()))))
+            trace.append((outcome(partial(perform, txn, name, options)), outcome(lambda: list(txn.cursor()))))
             if trace[-1][0][0] == "raised":
                 trace.append(outcome(lambda: txn.stat()["entries"]))  # the transaction is as good, or as bad
         txn.abort()
@@ -289,9 +295,10 @@ class Model:
 
 def expected(kind: str, records: list[Pair], script: list[Call]) -> list[Any]:
     """The trace of the model, without messages."""
-    model, trace = Model(kind, records), []
+    model = Model(kind, records)
+    trace: list[Any] = []
     for name, options in script:
-        result = outcome(lambda: getattr(model, name)(**options))
+        result = outcome(partial(getattr(model, name), **options))
         trace.append((plainly(result), ("returned", model.pairs)))
         if result[0] == "raised":
             trace.append(("returned", len(model.pairs)))

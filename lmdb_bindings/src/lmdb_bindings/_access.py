@@ -11,6 +11,7 @@ What goes on within a transaction is not seen here: each has a lock of its own, 
 from __future__ import annotations
 
 import errno
+import time
 from _thread import get_ident
 
 from lmdb_bindings.errors import error
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_LOOK = 0.1
+"""Seconds after which who waits for a writer looks whether it is one that will never come back."""
+
+
 class Access:
     """The access to one environment. As a context manager: a call that shares it."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[], None]) -> None:
+        """``look`` ends writers that will never come back; it is called now and then by who waits."""
+        self._look = look
         # Not above: an import that opens nothing yet is the faster by a third.
         from collections import deque
         from threading import Condition, RLock
@@ -88,7 +95,11 @@ class Access:
                             "same thread. This would deadlock.", errno.EBUSY)  # fmt: skip
             self._line.append(me)
             try:
-                mine = self._changed.wait_for(lambda: self._line[0] == me, timeout)
+                until = None if timeout is None else time.monotonic() + timeout
+                while not (mine := self._changed.wait_for(lambda: self._line[0] == me, _LOOK)):
+                    self._look()
+                    if until is not None and time.monotonic() > until:
+                        break
             except BaseException:
                 mine = False
                 raise
@@ -98,10 +109,12 @@ class Access:
                     self._changed.notify_all()
         return mine
 
-    def pass_turn(self) -> None:
-        """Let the next writer have its turn."""
+    def pass_turn(self, thread: int | None = None) -> None:
+        """Let the next writer have its turn, if it was that of this thread, or of another one given."""
+        mine = get_ident() if thread is None else thread
         with self._lock:
-            self._line.popleft()
+            if self._line and self._line[0] == mine:
+                self._line.popleft()
             self._changed.notify_all()
 
     def turn(self) -> _Block:

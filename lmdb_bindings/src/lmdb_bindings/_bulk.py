@@ -234,6 +234,14 @@ class Scan:
             raise error("mdb_cursor_get", rc)
         return Columns(output.count, *(None if column is None else _column(column, output.count) for column in memory))
 
+    def unmark_end(self, cursor: Any) -> None:
+        """Let LMDB forget that the cursor has met the end: see :meth:`_plain.Scan.unmark_end`."""
+        if self._flags & b.REVERSE:
+            return
+        step, engine, done = self._library.lib.lmdb_bulk_step, self._library.engine, ffi.new("size_t *")
+        if step(engine, cursor, c.PREV, 1, done) == 0:
+            step(engine, cursor, c.NEXT, 1, done)
+
     def step_back(self, cursor: Any, count: int) -> None:
         """Move the cursor back over records given."""
         if not count:

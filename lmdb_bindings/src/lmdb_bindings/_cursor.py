@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory
 from lmdb_bindings._abi import ffi
+from lmdb_bindings._generic import Generic, V
 from lmdb_bindings._iteration import Iteration
 from lmdb_bindings._ownership import finalize
 from lmdb_bindings._range import Range
 from lmdb_bindings._token import TokenLock
 from lmdb_bindings.errors import error, gone
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+    from typing import Any, overload
+
+    from typing_extensions import Buffer, Self
+
     from lmdb_bindings._database import _Database
+    from lmdb_bindings._generic import No, Pair, Pairs, T, Yes
     from lmdb_bindings._transaction import Transaction
 
 
@@ -28,7 +34,7 @@ _STEPS = {
 }  # fmt: skip
 
 
-class Cursor:
+class Cursor(Generic[V]):
     """A position in a database, unset at first; then :meth:`key` and :meth:`value` give empty bytes.
 
     Every method that moves returns whether it found a record, and leaves the cursor unset where it did not.
@@ -38,7 +44,7 @@ class Cursor:
         txn: the transaction that it lives in.
     """
 
-    def __init__(self, db: _Database, txn: Transaction) -> None:
+    def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self._handle: Any = None
         self.db = db
         self.txn = txn
@@ -80,7 +86,7 @@ class Cursor:
                 self._lib.mdb_cursor_close(handle)
             self.txn._release(self)
 
-    def __enter__(self) -> Cursor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -206,19 +212,19 @@ class Cursor:
         """Move to the last value of the previous key."""
         return self._move(c.PREV_NODUP)
 
-    def set_key(self, key: Any) -> bool:
+    def set_key(self, key: Buffer) -> bool:
         """Move to a key."""
         return self._seek(c.SET_KEY, key)
 
-    def set_key_dup(self, key: Any, value: Any) -> bool:
+    def set_key_dup(self, key: Buffer, value: Buffer) -> bool:
         """Move to a pair of key and value (``dupsort``)."""
         return self._seek_pair(c.GET_BOTH, key, value)
 
-    def set_range(self, key: Any) -> bool:
+    def set_range(self, key: Buffer) -> bool:
         """Move to the first key that is not less than ``key``; to the first one where ``key`` is empty."""
-        return self._seek(c.SET_RANGE, key) if len(key) else self.first()
+        return self._seek(c.SET_RANGE, key) if len(key) else self.first()  # type: ignore[arg-type]
 
-    def set_range_dup(self, key: Any, value: Any) -> bool:
+    def set_range_dup(self, key: Buffer, value: Buffer) -> bool:
         """Move to the first value of ``key`` that is not less than ``value`` (``dupsort``)."""
         return self._seek_pair(c.GET_BOTH_RANGE, key, value)
 
@@ -241,25 +247,32 @@ class Cursor:
             if self._positioned and self._found != self.txn._mutations:
                 self._step(c.GET_BOTH)
 
-    def key(self) -> Any:
+    def key(self) -> V:
         """The key at the position; empty where the cursor is unset."""
         with self._lock:
             self._refresh()
             return self._out(self._key)
 
-    def value(self) -> Any:
+    def value(self) -> V:
         """The value at the position; empty where the cursor is unset."""
         with self._lock:
             self._refresh()
             return self._out(self._value)
 
-    def item(self) -> tuple[Any, Any]:
+    def item(self) -> Pair[V]:
         """Key and value at the position; empty where the cursor is unset."""
         with self._lock:
             self._refresh()
             return self._out(self._key), self._out(self._value)
 
-    def get(self, key: Any, default: Any = None) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def get(self, key: Buffer, default: None = None) -> V | None: ...
+        @overload
+        def get(self, key: Buffer, default: T) -> V | T: ...
+
+    def get(self, key: Buffer, default: Any = None) -> Any:
         """Move to a key, and return its value, or ``default`` where there is no such key."""
         with self._lock:
             return self.value() if self.set_key(key) else default
@@ -296,6 +309,17 @@ class Cursor:
     def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
         return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def iternext(self, keys: Yes = True, values: Yes = True) -> Pairs[V]: ...
+        @overload
+        def iternext(self, keys: No, values: bool = True) -> Iterator[V]: ...
+        @overload
+        def iternext(self, keys: bool = True, *, values: No) -> Iterator[V]: ...
+        @overload
+        def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]: ...
+
     def iternext(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """From the position, or the first record where it is unset, to the end.
 
@@ -307,29 +331,84 @@ class Cursor:
 
     __iter__ = iternext
 
+    if TYPE_CHECKING:
+
+        @overload
+        def iternext_dup(self, keys: Yes, values: Yes = True) -> Pairs[V]: ...
+        @overload
+        def iternext_dup(self, keys: No = False, values: bool = True) -> Iterator[V]: ...
+        @overload
+        def iternext_dup(self, keys: bool, values: No) -> Iterator[V]: ...
+        @overload
+        def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
+
     def iternext_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         """From the position to the last value of the key (``dupsort``)."""
         return self._iterate(c.NEXT_DUP, keys, values, None)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def iternext_nodup(self, keys: Yes = True, *, values: Yes) -> Pairs[V]: ...
+        @overload
+        def iternext_nodup(self, keys: bool = True, values: No = False) -> Iterator[V]: ...
+        @overload
+        def iternext_nodup(self, keys: No, values: bool = False) -> Iterator[V]: ...
+        @overload
+        def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
 
     def iternext_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         """From the position, or the first record where it is unset, each further key once (``dupsort``)."""
         return self._iterate(c.NEXT_NODUP, keys, values, self.first)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def iterprev(self, keys: Yes = True, values: Yes = True) -> Pairs[V]: ...
+        @overload
+        def iterprev(self, keys: No, values: bool = True) -> Iterator[V]: ...
+        @overload
+        def iterprev(self, keys: bool = True, *, values: No) -> Iterator[V]: ...
+        @overload
+        def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]: ...
+
     def iterprev(self, keys: bool = True, values: bool = True) -> Iterator[Any]:
         """From the position, or the last record where it is unset, to the beginning."""
         return self._iterate(c.PREV, keys, values, self.last)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def iterprev_dup(self, keys: Yes, values: Yes = True) -> Pairs[V]: ...
+        @overload
+        def iterprev_dup(self, keys: No = False, values: bool = True) -> Iterator[V]: ...
+        @overload
+        def iterprev_dup(self, keys: bool, values: No) -> Iterator[V]: ...
+        @overload
+        def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]: ...
 
     def iterprev_dup(self, keys: bool = False, values: bool = True) -> Iterator[Any]:
         """From the position to the first value of the key (``dupsort``)."""
         return self._iterate(c.PREV_DUP, keys, values, None)
 
+    if TYPE_CHECKING:
+
+        @overload
+        def iterprev_nodup(self, keys: Yes = True, *, values: Yes) -> Pairs[V]: ...
+        @overload
+        def iterprev_nodup(self, keys: bool = True, values: No = False) -> Iterator[V]: ...
+        @overload
+        def iterprev_nodup(self, keys: No, values: bool = False) -> Iterator[V]: ...
+        @overload
+        def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]: ...
+
     def iterprev_nodup(self, keys: bool = True, values: bool = False) -> Iterator[Any]:
         """From the position, or the last record where it is unset, each earlier key once (``dupsort``)."""
         return self._iterate(c.PREV_NODUP, keys, values, self.last)
 
-    def _iter_from(self, k: Any, reverse: bool) -> Iterator[Any]:
+    def _iter_from(self, k: Buffer, reverse: bool) -> Pairs[V]:
         """From the first key that is not less than ``k``; in reverse from there, or from the last record, back."""
-        found = self.set_range(k) if len(k) or reverse else self.first()
+        found = self.set_range(k) if len(k) or reverse else self.first()  # type: ignore[arg-type]
         if reverse:
             if not found:
                 self.last()
@@ -338,9 +417,27 @@ class Cursor:
 
     # -- many at once --------------------------------------------------------------------------------------------
 
+    if TYPE_CHECKING:
+
+        @overload
+        def getmulti(
+            self,
+            keys: Iterable[Buffer],
+            dupdata: bool = False,
+            dupfixed_bytes: int | None = None,
+            keyfixed: No = False,
+            values: Yes = True,
+        ) -> list[Pair[V]]: ...
+        @overload
+        def getmulti(self, keys: Iterable[Buffer], dupdata: No = False, *, values: No) -> list[V]: ...
+        @overload
+        def getmulti(
+            self, keys: Iterable[Buffer], dupdata: Yes, dupfixed_bytes: int, keyfixed: Yes, values: Yes = True
+        ) -> memoryview: ...
+
     def getmulti(
         self,
-        keys: Iterable[Any],
+        keys: Iterable[Buffer],
         dupdata: bool = False,
         dupfixed_bytes: int | None = None,
         keyfixed: bool = False,
@@ -395,7 +492,7 @@ class Cursor:
         return memoryview(bytearray().join(found))
 
     def putmulti(
-        self, items: Iterable[tuple[Any, Any]], dupdata: bool = True, overwrite: bool = True, append: bool = False
+        self, items: Iterable[tuple[Buffer, Buffer]], dupdata: bool = True, overwrite: bool = True, append: bool = False
     ) -> tuple[int, int]:
         """Store many records; the arguments are those of :meth:`put`.
 
@@ -428,7 +525,9 @@ class Cursor:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def put(self, key: Any, value: Any, dupdata: bool = True, overwrite: bool = True, append: bool = False) -> bool:
+    def put(
+        self, key: Buffer, value: Buffer, dupdata: bool = True, overwrite: bool = True, append: bool = False
+    ) -> bool:
         """Store a value and move to it; the arguments and errors are those of :meth:`Transaction.put`."""
         flags = put_flags(self.db._flags, dupdata, overwrite, append)
         with self._lock:
@@ -475,7 +574,7 @@ class Cursor:
             self._found = self._seen
             return True
 
-    def replace(self, key: Any, value: Any) -> Any:
+    def replace(self, key: Buffer, value: Buffer) -> bytes | None:
         """Store a value, and return the one that was there, or None; of a ``dupsort`` key all values go."""
         with self._lock:
             if self.db._flags & c.DUPSORT:
@@ -494,7 +593,7 @@ class Cursor:
             self._step(c.GET_CURRENT)
             return old
 
-    def pop(self, key: Any) -> Any:
+    def pop(self, key: Buffer) -> bytes | None:
         """Delete the first value of a key, and return it, or None where there is no such key."""
         with self._lock:
             if not self._seek(c.SET_KEY, key):

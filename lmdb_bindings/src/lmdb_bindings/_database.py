@@ -11,10 +11,18 @@ from lmdb_bindings.errors import at_record, error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, TypedDict
 
     from lmdb_bindings._environment import Environment
-    from lmdb_bindings._transaction import Transaction
+
+    class DatabaseFlags(TypedDict):
+        """What :meth:`_Database.flags` gives."""
+
+        reverse_key: bool
+        dupsort: bool
+        integerkey: bool
+        integerdup: bool
+        dupfixed: bool
 
 
 class _Database:
@@ -28,14 +36,13 @@ class _Database:
         self._dbi: int | None = None
         self._flags = 0
 
-    def _open(self, txn: Transaction, flags: int) -> None:
-        """Open the handle in a transaction."""
-        lib = txn._lib
+    def _open(self, lib: Any, txn: Any, flags: int) -> None:
+        """Open the handle in a transaction of LMDB's."""
         dbi = ffi.new("MDB_dbi *")
-        if rc := lib.mdb_dbi_open(txn._live(), ffi.NULL if self._name is None else self._name, flags, dbi):
+        if rc := lib.mdb_dbi_open(txn, ffi.NULL if self._name is None else self._name, flags, dbi):
             raise error("mdb_dbi_open", rc)
         actual = ffi.new("unsigned int *")
-        if rc := lib.mdb_dbi_flags(txn._live(), dbi[0], actual):
+        if rc := lib.mdb_dbi_flags(txn, dbi[0], actual):
             raise error("mdb_dbi_flags", rc)
         self._dbi, self._flags = dbi[0], actual[0]
 
@@ -51,7 +58,7 @@ class _Database:
                 if len(memoryview(key).cast("B")) not in (4, 8):
                     raise at_record(record, error("a key of an integerkey database has 4 or 8 bytes", c.BAD_VALSIZE))
 
-    def flags(self, *txn: Any) -> dict[str, bool]:
+    def flags(self, *txn: Any) -> DatabaseFlags:
         """What the database was made with, as the keyword arguments of :meth:`Environment.open_db`.
 
         Args:

@@ -8,10 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
-from types import TracebackType
-from typing import Any, Literal, TypeVar, cast
+from contextlib import suppress
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _pages, _registry, _selection
@@ -21,10 +18,52 @@ from lmdb_bindings._database import _Database
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._transaction import Transaction
 from lmdb_bindings._views import LiveViews
-from lmdb_bindings.errors import Error, MapFullError, MapResizedError, error, gone
+from lmdb_bindings.errors import Error, MapFullError, MapResizedError, NotFoundError, error, gone
 from lmdb_bindings.errors import MemoryError as OutOfMemory
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Literal, TypedDict, overload
+
+    from typing_extensions import Self
+
+    from lmdb_bindings._generic import No, T, V, Yes
+
+    class Stat(TypedDict):
+        """What :meth:`Environment.stat` and :meth:`Transaction.stat` give."""
+
+        psize: int
+        depth: int
+        branch_pages: int
+        leaf_pages: int
+        overflow_pages: int
+        entries: int
+
+    class Info(TypedDict):
+        """What :meth:`Environment.info` gives."""
+
+        map_addr: int
+        map_size: int
+        last_pgno: int
+        last_txnid: int
+        max_readers: int
+        num_readers: int
+
+    class Flags(TypedDict):
+        """What :meth:`Environment.flags` gives."""
+
+        subdir: bool
+        readonly: bool
+        metasync: bool
+        sync: bool
+        map_async: bool
+        readahead: bool
+        writemap: bool
+        meminit: bool
+        lock: bool
+
 
 _PATIENCE = 1.0
 """Seconds to wait for a writer before the map is resized."""
@@ -105,9 +144,10 @@ class Environment(Owner):
         previous_snapshot: bool = False,
     ) -> None:
         super().__init__()
-        self._options = dict(
-            path=os.fsdecode(path), map_size=map_size, subdir=subdir, readonly=readonly, metasync=metasync, sync=sync,
-            map_async=map_async, mode=mode, create=create, readahead=readahead, writemap=writemap, meminit=meminit,
+        self._options: dict[str, Any] = dict(
+            path=os.path.abspath(os.fsdecode(path)), map_size=map_size, subdir=subdir, readonly=readonly,
+            metasync=metasync, sync=sync, map_async=map_async, mode=mode, create=create, readahead=readahead,
+            writemap=writemap, meminit=meminit,
             max_readers=max_readers, max_dbs=max_dbs, max_spare_txns=max_spare_txns, lock=lock, lib_version=lib_version,
             page_size=page_size, checksum=checksum, encryption_key=encryption_key, previous_snapshot=previous_snapshot,
         )  # fmt: skip
@@ -141,7 +181,7 @@ class Environment(Owner):
     def _start_afresh(self) -> None:
         """Have locks that nobody holds, and nothing that is open."""
         self._pid = os.getpid()
-        self._access = Access()
+        self._access = Access(self._end_orphans)
         self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._last_views = threading.RLock()  # held where a snapshot is left to its views, and where they let go
         self._spare: list[Any] = []
@@ -159,9 +199,7 @@ class Environment(Owner):
 
     def _files(self) -> tuple[str, str]:
         """The data file and the lock file."""
-        if self._options["subdir"]:
-            return os.path.join(self._path, "data.mdb"), os.path.join(self._path, "lock.mdb")
-        return self._path, self._path + "-lock"
+        return _files(self._options["path"], bool(self._options["subdir"]))
 
     def _open(self) -> None:
         """Open the environment as its options say, and its databases."""
@@ -171,28 +209,42 @@ class Environment(Owner):
         sizes = self._map_sizes()
         for size in sizes:
             try:
-                self._handle = self._open_mapped(flags, size)
+                env = self._open_mapped(flags, size)
             except OutOfMemory:  # noqa: PERF203 (of address space: the next one is smaller)
                 if size == sizes[-1]:
                     raise
             else:
                 break
+        try:
+            self._open_databases(env)
+        except BaseException:
+            self._engine.lib.mdb_env_close(env)
+            raise
         self._identities = _registry.keys(*self._files())
         _registry.add(self._identities, self)
+        self._handle = env  # at last: from now on other threads use it
+
+    def _open_databases(self, env: Any) -> None:
+        """Open the main database, and those that were open before a fork or a new beginning, if they are there."""
+        lib, txn = self._engine.lib, ffi.new("MDB_txn **")
+        _check("mdb_txn_begin", lib.mdb_txn_begin(env, ffi.NULL, c.RDONLY, txn))
         try:
-            with Transaction(self, write=False) as txn:
-                for database in self._databases.values() or [_Database(self, None)]:
-                    database._open(txn, 0)
+            for database in list(self._databases.values()) or [_Database(self, None)]:
+                try:
+                    database._open(lib, txn[0], 0)
                     self._databases[database._name] = database
+                except NotFoundError:  # noqa: PERF203 (a few)
+                    del self._databases[database._name]
+            _check("mdb_txn_commit", lib.mdb_txn_commit(txn[0]))
         except BaseException:
-            self.close()
+            lib.mdb_txn_abort(txn[0])
             raise
 
     def _map_sizes(self) -> list[int]:
         """The map sizes to try, in bytes."""
         map_size = self._options["map_size"]
         if map_size != "auto":
-            return [cast("int", map_size)]
+            return [map_size]
         if self._options["writemap"]:
             with suppress(OSError):
                 return [max(1 << 30, 2 * os.path.getsize(self._files()[0]))]
@@ -201,7 +253,7 @@ class Environment(Owner):
 
     def _open_mapped(self, flags: int, map_size: int) -> Any:
         """``mdb_env_open``, with a map of this size."""
-        lib, options = self._engine.lib, cast("dict[str, Any]", self._options)
+        lib, options = self._engine.lib, self._options
         handle = ffi.new("MDB_env **")
         if rc := lib.mdb_env_create(handle):
             raise error("mdb_env_create", rc)
@@ -211,7 +263,7 @@ class Environment(Owner):
             _check("mdb_env_set_maxreaders", lib.mdb_env_set_maxreaders(env, options["max_readers"]))
             _check("mdb_env_set_maxdbs", lib.mdb_env_set_maxdbs(env, options["max_dbs"]))
             flags |= _pages.apply(self._engine, env, options)
-            _check(self._path, lib.mdb_env_open(env, os.fsencode(self._path), flags, options["mode"] & ~0o111))
+            _check(self._path, lib.mdb_env_open(env, os.fsencode(options["path"]), flags, options["mode"] & ~0o111))
         except BaseException:
             lib.mdb_env_close(env)  # also after a failed mdb_env_open, says lmdb.h
             raise
@@ -231,16 +283,19 @@ class Environment(Owner):
         stays, and so does the environment's claim to its files. One that is shared (:func:`open_shared`) is closed by
         the last of its users.
         """
-        if self._inherited:
-            self._inherited = False
-            return
-        self._end_orphans()
         with _registry.lock:
             if self._shares > 1:
                 self._shares -= 1
                 return
-        with self._access.turn(), self._access.alone():
-            self._end()
+            if self._inherited:
+                self._inherited = False
+                return
+        self._end_orphans()
+        with self._access.turn(), self._access.alone(), _registry.lock:
+            if self._shares > 1:  # somebody came while this waited
+                self._shares -= 1
+            else:
+                self._end()
 
     def _end(self) -> None:
         self._end_transactions()
@@ -271,16 +326,18 @@ class Environment(Owner):
             self._engine.lib.mdb_txn_abort(handle)
             self._close_lingering()
 
-        views.when_gone(lambda: finalize(release, self._last_views, self._pid))
+        lock, pid = self._last_views, self._pid  # those of now: in a child of fork() they are others
+        views.when_gone(lambda: finalize(release, lock, pid))
 
     def _end_orphans(self) -> None:
         """End write transactions that the collector found in another thread than theirs: those of this thread, and of
         threads that are no more, whose lock the system has given back.
         """
-        others = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        others = set(sys._current_frames()) - {threading.get_ident()}
         for orphan in [orphan for orphan in self._orphans if orphan._thread not in others]:
-            self._orphans.remove(orphan)
-            orphan._end_by_owner()
+            with suppress(ValueError):  # another thread is at it
+                self._orphans.remove(orphan)
+                orphan._end_by_owner()
 
     def _end_transactions(self) -> None:
         for txn in self._living():
@@ -291,7 +348,7 @@ class Environment(Owner):
         while self._spare:
             self._engine.lib.mdb_txn_abort(self._spare.pop())
 
-    def __enter__(self) -> Environment:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -305,11 +362,43 @@ class Environment(Owner):
 
     def _live(self) -> Any:
         """The C handle, if the environment is open."""
-        if self._handle is None:
-            if not self._inherited:
-                raise gone()
-            self._reopen()
-        return self._handle
+        handle = self._handle
+        return self._revived() if handle is None else handle
+
+    def _revived(self) -> Any:
+        """The C handle of an environment that was inherited by fork(), and is opened now."""
+        with _registry.lock:
+            if self._handle is None:
+                if not self._inherited:
+                    raise gone()
+                if self._is_open_already():
+                    raise Error(
+                        f"The environment {self._path!r} was inherited by fork(), and has been opened again in this "
+                        "process: use that one."
+                    )
+                self._open()
+                self._inherited = False
+            return self._handle
+
+    def _lacks(self, options: dict[str, Any]) -> str:
+        """What these options ask for and the open environment has not, in words; nothing where there is no such."""
+        mine = self._options
+        if self.readonly and not options.get("readonly", False):
+            return "is read-only"
+        if options.get("max_dbs", 0) > mine["max_dbs"]:
+            return f"has max_dbs={mine['max_dbs']}"
+        size, wanted = self.info()["map_size"], options.get("map_size", 0)
+        if mine["map_size"] != "auto" and (wanted == "auto" or wanted > size):
+            return f"has map_size={size}"
+        version = options.get("lib_version")
+        if version is not None and version != _selection.major(self._engine):
+            return f"has LMDB {self._engine.name}"
+        for name in ("page_size", "checksum", "previous_snapshot"):
+            if name in options and (options[name] or None) != (mine[name] or None):
+                return f"has {name}={mine[name]!r}"
+        if "encryption_key" in options and options["encryption_key"] != mine["encryption_key"]:
+            return "has another encryption_key"
+        return ""
 
     def _disown(self) -> None:
         """In a child of fork(): what is open here is the parent's, with its locks and its reader slots."""
@@ -321,16 +410,10 @@ class Environment(Owner):
         for database in self._databases.values():
             database._dbi = None
 
-    def _reopen(self) -> None:
-        with _registry.lock:
-            if self._inherited:
-                self._inherited = False
-                self._open()
-
     def __reduce__(self) -> tuple[Any, ...]:
         if self._options["encryption_key"] is not None:
             raise TypeError("an encrypted environment is not pickled, since its key would be: open it where it is used")
-        options = dict(self._options, path=os.path.abspath(self._path), lib_version=_selection.major(self._engine))
+        options = dict(self._options, lib_version=_selection.major(self._engine))
         return _restore, (options,)
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -350,13 +433,13 @@ class Environment(Owner):
         """The version of the LMDB in use for this environment."""
         return self._engine.version()
 
-    def stat(self) -> dict[str, int]:
+    def stat(self) -> Stat:
         """Statistics of the main database: psize (bytes), depth, branch_pages, leaf_pages, overflow_pages, entries."""
         result = ffi.new("MDB_stat *")
         self._call("mdb_env_stat", result)
         return stat_dict(result)
 
-    def info(self) -> dict[str, int]:
+    def info(self) -> Info:
         """The map: map_addr, map_size (bytes), last_pgno, last_txnid, max_readers, num_readers."""
         result = ffi.new("MDB_envinfo *")
         self._call("mdb_env_info", result)
@@ -369,11 +452,12 @@ class Environment(Owner):
             "num_readers": result.me_numreaders,
         }
 
-    def flags(self) -> dict[str, bool]:
+    def flags(self) -> Flags:
         """The options in force, as the keyword arguments of :class:`Environment`."""
         result = ffi.new("unsigned int *")
         self._call("mdb_env_get_flags", result)
-        return {name: bool(result[0] & flag) is when for name, (flag, when) in _FLAGS.items()}
+        flags: Any = {name: bool(result[0] & flag) is when for name, (flag, when) in _FLAGS.items()}
+        return flags  # type: ignore[no-any-return]
 
     def max_key_size(self) -> int:
         """The longest key in bytes."""
@@ -389,6 +473,38 @@ class Environment(Owner):
         return readers
 
     # -- what it does --------------------------------------------------------------------------------------------
+
+    if TYPE_CHECKING:
+
+        @overload
+        def begin(
+            self,
+            db: _Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            buffers: No = False,
+        ) -> Transaction[bytes]: ...
+        @overload
+        def begin(
+            self, db: _Database | None, parent: Transaction | None, write: bool, buffers: Yes
+        ) -> Transaction[memoryview]: ...
+        @overload
+        def begin(
+            self,
+            db: _Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            *,
+            buffers: Yes,
+        ) -> Transaction[memoryview]: ...
+        @overload
+        def begin(
+            self,
+            db: _Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            buffers: bool = False,
+        ) -> Transaction: ...
 
     def begin(
         self, db: _Database | None = None, parent: Transaction | None = None, write: bool = False, buffers: bool = False
@@ -446,10 +562,13 @@ class Environment(Owner):
         )
         if txn is not None:
             return self._open_in(txn, key, flags)
+        # By a transaction that is not one of the spare ones: a handle opened in a read transaction stays only if that
+        # very transaction commits. What need not be made need not wait for a writer.
+        if self.readonly or not create:
+            with self._naming, Transaction(self) as own:
+                return self._open_in(own, key, flags)
         while True:
-            # By a transaction that is not one of the spare ones: a handle opened in a read transaction stays only if
-            # that very transaction commits.
-            with self._naming if self.readonly else nullcontext(), Transaction(self, write=not self.readonly) as own:
+            with Transaction(self, write=True) as own:
                 if own._generation == self._generation:
                     return self._open_in(own, key, flags)
 
@@ -468,7 +587,7 @@ class Environment(Owner):
                     "the transactions that use them, or begin it again."
                 )
             database = _Database(self, key)
-            database._open(txn, flags)
+            database._open(txn._lib, txn._live(), flags)
             self._opening = top
             self._databases[key] = database
             txn._opened.append(database)
@@ -488,6 +607,13 @@ class Environment(Owner):
                 del self._databases[database._name]
             for txn in self._living():
                 txn._forget(database)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def dbs(self, txn: None = None) -> list[bytes]: ...
+        @overload
+        def dbs(self, txn: Transaction[V]) -> list[V]: ...
 
     def dbs(self, txn: Transaction | None = None) -> list[Any]:
         """The names of the named databases.
@@ -527,7 +653,8 @@ class Environment(Owner):
         self._copy("mdb_env_copyfd", fd, compact, txn)
 
     def _copy(self, function: str, target: bytes | int, compact: bool, txn: Transaction | None) -> None:
-        flags = c.CP_COMPACT * bool(compact)
+        # LMDB copies both snapshots otherwise, and the pages of the older one: the copy would be broken.
+        flags = c.CP_COMPACT * bool(compact or self._options["previous_snapshot"])
         if txn is None:
             self._call(function + "2", target, flags)
             return
@@ -571,7 +698,9 @@ class Environment(Owner):
         count: int = dead[0]
         return count
 
-    def update(self, function: Callable[[Transaction], T], *, most: int | None = None, timeout: float = 10.0) -> T:
+    def update(
+        self, function: Callable[[Transaction[bytes]], T], *, most: int | None = None, timeout: float = 10.0
+    ) -> T:
         """Call ``function`` with a write transaction and commit it; where the map is full, make it larger, and do it
         again.
 
@@ -631,12 +760,14 @@ class Environment(Owner):
         self._require_1_0("rollback()")
         if self.readonly:
             raise error("rollback() of a read-only environment", errno.EACCES)
-        with self._access.turn(), self._access.alone():
+        with self._access.turn(), self._access.alone(), _registry.lock:
             self._live()
             self._abort_spare()
             if self._dependents or self._snapshots:
                 raise Error("rollback() while transactions, or memoryviews that they gave, are open in this process")
             _check("mdb_env_rollback", self._engine.lib.mdb_env_rollback(self._handle, txnid))
+            self._end()  # handles of databases that it has made are of nothing now
+            self._open()
 
     def dump_incremental(self, fd: int, since: int) -> None:
         """Write the pages that have changed since a transaction to an open file. Of LMDB 1.0.
@@ -680,7 +811,7 @@ class Environment(Owner):
             rc = self._engine.lib.mdb_env_incr_loadfd(self._handle, fd)
             self._end()  # LMDB's own view of the file is wrong from now on
             _check("mdb_env_incr_loadfd", rc)
-            self._inherited = True  # opened again by its next use
+            self._open()
 
     def set_mapsize(self, map_size: int) -> None:
         """Change the size of the map. Ends every transaction of this environment, since the map may move.
@@ -737,27 +868,27 @@ def open_shared(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], **opt
             none may ask for more than it has.
 
     Raises:
-        Error: it is open read-only, and ``options`` ask to write; or it has room for fewer named databases.
+        Error: it is open with less than ``options`` ask for: read-only, with a smaller map, with less room for named
+            databases, or with another engine, key, checksum or snapshot.
     """
-    subdir = options.get("subdir", True)
-    folder = os.fsdecode(path)
-    files = (
-        (os.path.join(folder, "data.mdb"), os.path.join(folder, "lock.mdb")) if subdir else (folder, folder + "-lock")
-    )
     with _registry.lock:
-        found = _registry.find(_registry.keys(*files))
-        if found is None or (found._handle is None and not found._inherited):
+        where = os.path.abspath(os.fsdecode(path))
+        found = _registry.find(_registry.keys(*_files(where, options.get("subdir", True))))
+        if found is None or found._handle is None:
             return Environment(path, **options)
-        if found.readonly and not options.get("readonly", False):
-            raise Error(f"The environment {folder!r} is open read-only in this process: ask for readonly=True.")
-        room = cast("int", found._options["max_dbs"])
-        if options.get("max_dbs", 0) > room:
+        if other := found._lacks(options):
             raise Error(
-                f"The environment {folder!r} is open in this process with max_dbs={room}: open "
-                f"it with max_dbs={options['max_dbs']} where it is opened first."
+                f"The environment {where!r} is open in this process, and {other}: open it so where it is opened first."
             )
         found._shares += 1
         return found
+
+
+def _files(path: str, subdir: bool) -> tuple[str, str]:
+    """The data file and the lock file of an environment."""
+    if subdir:
+        return os.path.join(path, "data.mdb"), os.path.join(path, "lock.mdb")
+    return path, path + "-lock"
 
 
 def _restore(options: dict[str, Any]) -> Environment:
@@ -770,7 +901,7 @@ def _check(what: str, rc: int) -> None:
         raise error(what, rc)
 
 
-def stat_dict(stat: Any) -> dict[str, int]:
+def stat_dict(stat: Any) -> Stat:
     """An ``MDB_stat`` as py-lmdb gives it."""
     return {
         "psize": stat.ms_psize,

@@ -84,9 +84,12 @@ class Iteration:
     def settle(self) -> None:
         """Put the cursor on the record given last."""
         scan, left = self._scan, self.forget()
-        scan.step_back(self._cursor._handle, left + scan.beyond)
+        back = left + scan.beyond
+        if back:
+            scan.step_back(self._cursor._handle, back)
+            scan.state = b.AFTER
+        elif scan.state == b.END:
+            scan.unmark_end(self._cursor._handle)
         scan.beyond = 0
         if scan.remaining is not None:
             scan.remaining += left
-        if left:
-            scan.state = b.AFTER

@@ -203,6 +203,12 @@ class Scan:
             order = -order
         return bool(order < 0 or (order == 0 and self._including))
 
+    def unmark_end(self, cursor: Any) -> None:
+        """Let LMDB forget that the cursor has met the end: else it would not see what is put there later."""
+        get = self._txn._lib.mdb_cursor_get
+        if not self._reverse and get(cursor, self._key, self._value, c.PREV) == 0:
+            get(cursor, self._key, self._value, c.NEXT)
+
     def step_back(self, cursor: Any, count: int) -> None:
         """Move the cursor back over records given."""
         self._cursor = cursor

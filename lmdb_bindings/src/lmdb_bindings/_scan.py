@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
 from lmdb_bindings import _bulk_constants as b
+from lmdb_bindings._generic import Generic, Item
 from lmdb_bindings._iteration import Iteration
 from lmdb_bindings._range import check_limit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from lmdb_bindings._database import _Database
     from lmdb_bindings._plain import Columns
     from lmdb_bindings._range import Range
@@ -19,7 +21,7 @@ BATCH = 65536
 """Records of an exported batch at most; its bytes are bounded too."""
 
 
-class Scan:
+class Scan(Generic[Item]):
     """What :meth:`Transaction.scan` gives. It may be used again and again: each use has a cursor of its own, and lives
     in the transaction. Memory is bounded by a batch, not by the result.
     """
@@ -36,7 +38,7 @@ class Scan:
         self._what = b.KEYS * bool(keys) | b.VALUES * bool(values)
         self._limit = limit
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Item]:
         """Iterate: pairs, or keys, or values. What the transaction writes meanwhile is seen as by a cursor."""
         cursor = self._txn.cursor(self._database)
         scan = cursor._scan(self._range, self._what, b.START, self._limit)

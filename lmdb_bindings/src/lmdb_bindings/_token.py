@@ -7,7 +7,8 @@ do that themselves; everything else goes ``with`` the lock, and may do so again 
 A handler of a signal runs between two steps of Python, and its exception must not lose the token. Python looks for
 signals after a call, at the beginning of a function, and where it goes back in a loop: so there is no such thing
 between taking the token and the ``try`` whose ``finally`` gives it back, and it goes back by ``+=``. Only the beginning
-of ``__exit__`` cannot be helped: what is lost there is found again, see ``_wait``.
+of ``__exit__`` cannot be helped: what is lost there is found again, see ``_wait``. What such a handler, or a finalizer,
+calls in the middle of a get or put of its own thread finds it by the local variable ``held`` there.
 """
 
 from __future__ import annotations
@@ -105,8 +106,8 @@ def _at_work(frame: FrameType | None, lock: TokenLock) -> bool:
             if frame.f_globals.get("__package__") == __package__:
                 return True
         elif frame.f_code.co_name in ("get", "put") and frame.f_globals.get("__name__") == _FAST:
-            holder = frame.f_locals.get("self")
-            if getattr(holder, "_lock", None) is lock:
+            here = frame.f_locals
+            if here.get("held") and here["self"]._lock is lock:
                 return True
         frame = frame.f_back
     return False

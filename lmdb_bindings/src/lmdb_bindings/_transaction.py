@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import threading
 import warnings
-from collections.abc import Callable, Iterable
 from itertools import islice
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory, _plain
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._cursor import Cursor, put_flags
+from lmdb_bindings._generic import Generic, V
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
@@ -22,13 +20,33 @@ from lmdb_bindings._token import TOKEN, TokenLock
 from lmdb_bindings._views import LiveViews, of_copy
 from lmdb_bindings.errors import Error, error, gone
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from types import TracebackType
+    from typing import Any, TypedDict, overload
+
+    from typing_extensions import Buffer, Self, Unpack
+
     from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
-    from lmdb_bindings._environment import Environment
+    from lmdb_bindings._environment import Environment, Stat
+    from lmdb_bindings._generic import No, Pair, T, Yes
+
+    class Within(TypedDict, total=False):
+        """The arguments of :meth:`Transaction.scan` that its type does not depend on."""
+
+        prefix: Buffer | None
+        start: Buffer | None
+        stop: Buffer | None
+        include_start: bool
+        include_stop: bool
+        reverse: bool
+        limit: int | None
+        dups: bool
 
 
-class Transaction(Owner):
+class Transaction(Owner, Generic[V]):
     """A transaction. As a context manager it commits at the end of the block, and aborts if an exception leaves it.
 
     Args:
@@ -49,6 +67,46 @@ class Transaction(Owner):
         "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_thread",
         "_token", "_value", "_views", "_ways", "_write", "env",
     )  # fmt: skip
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __init__(
+            self: Transaction[bytes],
+            env: Environment,
+            db: _Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            buffers: No = False,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[memoryview],
+            env: Environment,
+            db: _Database | None,
+            parent: Transaction | None,
+            write: bool,
+            buffers: Yes,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self: Transaction[memoryview],
+            env: Environment,
+            db: _Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            *,
+            buffers: Yes,
+        ) -> None: ...
+        @overload
+        def __init__(
+            self,
+            env: Environment,
+            db: _Database | None = None,
+            parent: Transaction | None = None,
+            write: bool = False,
+            buffers: bool = False,
+        ) -> None: ...
 
     def __init__(
         self,
@@ -71,7 +129,7 @@ class Transaction(Owner):
         self._token: list[None] = self._lock.token
         self._buffers = bool(buffers)
         self._views: LiveViews | None = None
-        self._out: Callable[[Any], bytes | memoryview] = self._reader()
+        self._out: Callable[[Any], V] = self._reader()
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
         self._opened: list[_Database] = []
@@ -96,7 +154,7 @@ class Transaction(Owner):
             self._begin_reading()
         self._db: Any = db if db is not None else env._databases.get(None)
 
-    def _reader(self) -> Callable[[Any], bytes | memoryview]:
+    def _reader(self) -> Callable[[Any], Any]:
         """What makes a Python object of an ``MDB_val``."""
         if not self._buffers:
             return _memory.copy
@@ -121,13 +179,15 @@ class Transaction(Owner):
         env, access = self.env, self.env._access
         if env._orphans:
             env._end_orphans()
-        while not access.take_turn(_ORPHAN_LOOK if env._orphans else None):
-            env._end_orphans()
+        access.take_turn()
         try:
             with access:
                 self._handle = self._begin(ffi.NULL)
                 env._adopt(self)
         except BaseException:
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                self._lib.mdb_txn_abort(handle)
             access.pass_turn()
             raise
 
@@ -148,7 +208,13 @@ class Transaction(Owner):
 
     def _begin(self, parent: Any) -> Any:
         handle = ffi.new("MDB_txn **")
-        if rc := self._lib.mdb_txn_begin(self.env._live(), parent, 0 if self._write else c.RDONLY, handle):
+        try:
+            rc = self._lib.mdb_txn_begin(self.env._live(), parent, 0 if self._write else c.RDONLY, handle)
+        except BaseException:  # of a handler of a signal, when LMDB had begun it
+            if handle[0] != ffi.NULL:
+                self._lib.mdb_txn_abort(handle[0])
+            raise
+        if rc:
             raise error("mdb_txn_begin", rc)
         return handle[0]
 
@@ -233,13 +299,15 @@ class Transaction(Owner):
             self._end_dependents()
             if self._keep():
                 return
-            rc = self._finish(self._lib.mdb_txn_commit)
-            if rc:
-                self.env._forget(self._opened)
-            elif self._parent is not None:
-                self._parent._opened += self._opened  # gone if an ancestor aborts
-                self._parent._mutations += 1
-            self._leave()
+            try:  # a handler of a signal may raise when LMDB has done it
+                rc = self._finish(self._lib.mdb_txn_commit)
+                if rc:
+                    self.env._forget(self._opened)
+                elif self._parent is not None:
+                    self._parent._opened += self._opened  # gone if an ancestor aborts
+                    self._parent._mutations += 1
+            finally:
+                self._leave()
         if rc:
             raise error("mdb_txn_commit", rc)
 
@@ -258,8 +326,9 @@ class Transaction(Owner):
                 raise error("prepare() is for write transactions that are not nested", errno.EINVAL)
             self._refuse_strangers()
             self._end_dependents()
-            if not self._mutations:
-                return  # LMDB would end a transaction that has nothing to write
+            if not (self._mutations or self._opened) and self.env._engine.library.origin != "wheel":
+                # Without the provider's fix, LMDB ends a transaction that has nothing to write, and frees it twice.
+                raise error("prepare() of a transaction that has written nothing", errno.EINVAL)
             self._end_direct()
             if rc := self._lib.mdb_txn_prepare(handle):
                 if rc != c.TXN_PENDING:
@@ -299,9 +368,11 @@ class Transaction(Owner):
         self._end_dependents()
         if self._keep():
             return
-        self._finish(self._lib.mdb_txn_abort)
-        self.env._forget(self._opened)
-        self._leave()
+        try:
+            self._finish(self._lib.mdb_txn_abort)
+            self.env._forget(self._opened)
+        finally:
+            self._leave()
 
     def _end_dependents(self) -> None:
         for dependent in self._living():
@@ -348,16 +419,23 @@ class Transaction(Owner):
         return True
 
     def _leave(self) -> None:
-        if self._parent is None:
-            self.env._settle_handles(self)
+        """Let the environment know that it has ended. Done again where a handler of a signal raises in the middle."""
+        try:
+            self._leave_once()
+        except BaseException:
+            self._leave_once()
+            raise
+
+    def _leave_once(self) -> None:
         if self._parent is not None:
             self._parent._release(self)
             return
-        self.env._release(self)
+        self.env._settle_handles(self)
         if self._write:
-            self.env._access.pass_turn()
+            self.env._access.pass_turn(self._thread)
+        self.env._release(self)
 
-    def __enter__(self) -> Transaction:
+    def __enter__(self) -> Self:
         self._live()
         return self
 
@@ -393,7 +471,7 @@ class Transaction(Owner):
             number: int = self._lib.mdb_txn_id(self._live())
             return number
 
-    def stat(self, db: _Database | None = None) -> dict[str, int]:
+    def stat(self, db: _Database | None = None) -> Stat:
         """Statistics of a database: psize (bytes), depth, branch_pages, leaf_pages, overflow_pages, entries."""
         from lmdb_bindings._environment import stat_dict
 
@@ -403,7 +481,14 @@ class Transaction(Owner):
                 raise error("mdb_stat", rc)
         return stat_dict(result)
 
-    def get(self, key: Any, default: Any = None, db: _Database | None = None) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def get(self, key: Buffer, default: None = None, db: _Database | None = None) -> V | None: ...
+        @overload
+        def get(self, key: Buffer, default: T, db: _Database | None = None) -> V | T: ...
+
+    def get(self, key: Buffer, default: Any = None, db: _Database | None = None) -> Any:
         """The value of a key, the first one where it has several.
 
         Args:
@@ -418,6 +503,7 @@ class Transaction(Owner):
         token = self._token
         try:
             del token[0]  # the lock, see _token
+            held = True
             try:
                 look_up, _, bulk, copied, pointed_at = self._ways
                 if pointed_at is database and type(key) is bytes:
@@ -426,6 +512,7 @@ class Transaction(Owner):
                         return copied[:size]
                     return _memory.copy(bulk.value) if size > 0 else _missing(size, default)
             finally:
+                held = False  # noqa: F841 (see _token)
                 token += TOKEN
         except IndexError:  # somebody has it
             pass
@@ -445,8 +532,8 @@ class Transaction(Owner):
 
     def put(
         self,
-        key: Any,
-        value: Any,
+        key: Buffer,
+        value: Buffer,
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
@@ -478,6 +565,7 @@ class Transaction(Owner):
         token = self._token
         try:
             del token[0]  # the lock, see _token
+            held = True
             try:
                 _, store, bulk, _, pointed_at = self._ways
                 if pointed_at is database and type(key) is bytes is type(value):
@@ -488,6 +576,7 @@ class Transaction(Owner):
                         raise error("mdb_put", rc)
                     return True
             finally:
+                held = False  # noqa: F841 (see _token)
                 token += TOKEN
         except IndexError:  # somebody has it
             pass
@@ -508,7 +597,7 @@ class Transaction(Owner):
             return False
         raise error("mdb_put", rc)
 
-    def delete(self, key: Any, value: Any = b"", db: _Database | None = None) -> bool:
+    def delete(self, key: Buffer, value: Buffer | None = b"", db: _Database | None = None) -> bool:
         """Delete a key.
 
         Args:
@@ -553,29 +642,48 @@ class Transaction(Owner):
         if self._parent is not None:
             self._parent._close_cursors(db)
 
-    def replace(self, key: Any, value: Any, db: _Database | None = None) -> Any:
+    def replace(self, key: Buffer, value: Buffer, db: _Database | None = None) -> bytes | None:
         """Store a value, and return the one that was there, or None; of a ``dupsort`` key all values go."""
         with self.cursor(db) as cursor:
             return cursor.replace(key, value)
 
-    def pop(self, key: Any, db: _Database | None = None) -> Any:
+    def pop(self, key: Buffer, db: _Database | None = None) -> bytes | None:
         """Delete the first value of a key, and return it, or None where there is no such key."""
         with self.cursor(db) as cursor:
             return cursor.pop(key)
 
-    def cursor(self, db: _Database | None = None) -> Cursor:
+    def cursor(self, db: _Database | None = None) -> Cursor[V]:
         """A cursor over a database; None for the transaction's own."""
         return Cursor(self._db if db is None else db, self)
 
     # -- many at once --------------------------------------------------------------------------------------------
 
+    if TYPE_CHECKING:
+
+        @overload
+        def scan(
+            self, db: _Database | None = None, *, keys: Yes = True, values: Yes = True, **within: Unpack[Within]
+        ) -> Scan[Pair[V]]: ...
+        @overload
+        def scan(
+            self, db: _Database | None = None, *, keys: No, values: Yes = True, **within: Unpack[Within]
+        ) -> Scan[V]: ...
+        @overload
+        def scan(
+            self, db: _Database | None = None, *, keys: Yes = True, values: No, **within: Unpack[Within]
+        ) -> Scan[V]: ...
+        @overload
+        def scan(
+            self, db: _Database | None = None, *, keys: bool = True, values: bool = True, **within: Unpack[Within]
+        ) -> Scan[Any]: ...
+
     def scan(
         self,
         db: _Database | None = None,
         *,
-        prefix: Any = None,
-        start: Any = None,
-        stop: Any = None,
+        prefix: Buffer | None = None,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
         include_start: bool = True,
         include_stop: bool = False,
         reverse: bool = False,
@@ -583,7 +691,7 @@ class Transaction(Owner):
         keys: bool = True,
         values: bool = True,
         dups: bool = True,
-    ) -> Scan:
+    ) -> Scan[Any]:
         """The records of a range of keys, to iterate over, or to export; nothing is read before that.
 
         Args:
@@ -610,7 +718,16 @@ class Transaction(Owner):
                           flags=flags)  # fmt: skip
         return Scan(self, database, within, keys=keys, values=values, limit=limit)
 
-    def getmany(self, keys: Iterable[Any], default: Any = None, db: _Database | None = None) -> list[Any]:
+    if TYPE_CHECKING:
+
+        @overload
+        def getmany(
+            self, keys: Iterable[Buffer], default: None = None, db: _Database | None = None
+        ) -> list[V | None]: ...
+        @overload
+        def getmany(self, keys: Iterable[Buffer], default: T, db: _Database | None = None) -> list[V | T]: ...
+
+    def getmany(self, keys: Iterable[Buffer], default: Any = None, db: _Database | None = None) -> list[Any]:
         """The values of many keys, in their order, ``default`` where there is no such key.
 
         Args:
@@ -631,7 +748,7 @@ class Transaction(Owner):
 
     def putmany(
         self,
-        items: Iterable[tuple[Any, Any]],
+        items: Iterable[tuple[Buffer, Buffer]],
         dupdata: bool = True,
         overwrite: bool = True,
         append: bool = False,
@@ -688,9 +805,9 @@ class Transaction(Owner):
         self,
         db: _Database | None = None,
         *,
-        prefix: Any = None,
-        start: Any = None,
-        stop: Any = None,
+        prefix: Buffer | None = None,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
         include_start: bool = True,
         include_stop: bool = False,
         dups: bool = True,
@@ -708,9 +825,9 @@ class Transaction(Owner):
         self,
         db: _Database | None = None,
         *,
-        prefix: Any = None,
-        start: Any = None,
-        stop: Any = None,
+        prefix: Buffer | None = None,
+        start: Buffer | None = None,
+        stop: Buffer | None = None,
         include_start: bool = True,
         include_stop: bool = False,
         limit: int | None = None,
@@ -748,9 +865,6 @@ def _missing(code: int, default: Any) -> Any:
 
 
 NO_WAYS = (None,) * 5
-
-_ORPHAN_LOOK = 0.1
-"""Seconds after which a waiting writer looks whether the thread of one that was left to the collector is no more."""
 
 COPIED = 4096
 """Bytes of a value that ``lmdb_bulk_get`` copies; a larger one is taken from the map."""

@@ -105,7 +105,8 @@ def find_diskstat(path: str) -> str | None:
 
 
 def _sample(env: Environment, disk: str | None) -> Sample:
-    stat, info = env.stat(), env.info()
+    stat: Any = env.stat()
+    info: Any = env.info()
     sample: Sample = {**stat, **info, "used_mb": (info["last_pgno"] + 1) * stat["psize"] / _MEBIBYTE}
     if disk:
         with open(disk, encoding="ascii") as stream:

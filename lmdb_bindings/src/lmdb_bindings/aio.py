@@ -325,7 +325,7 @@ class AsyncEnvironment(_Mirror):
         return _Pending((self._begin_writing if write else self._begin_reading)(db, buffers))
 
     async def _begin_reading(self, db: _Database | None, buffers: bool) -> AsyncTransaction:
-        begin = functools.partial(self._env.begin, db, buffers=buffers)
+        begin: Callable[[], Transaction] = functools.partial(self._env.begin, db, buffers=buffers)
         begun = asyncio.get_running_loop().run_in_executor(self._executor, begin)
         try:
             return AsyncTransaction(await _finished(begun), self._executor)

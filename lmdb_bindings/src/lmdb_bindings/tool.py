@@ -103,7 +103,7 @@ def _all_dbs() -> dict[str, tuple[_Database, str]]:
 # -- cdbmake ---------------------------------------------------------------------------------------------------------
 
 
-def dump_cursor_to_fp(cursor: Cursor, fp: BinaryIO) -> None:
+def dump_cursor_to_fp(cursor: Cursor[bytes], fp: BinaryIO) -> None:
     """Write the records of a cursor in cdbmake format."""
     _cdbmake.write(cursor.iternext(), fp)
 
