@@ -446,7 +446,7 @@ def test_fork_beside_threads(forking: Callable[[str], list[str]]) -> None:
     """A child that is made while other threads are in the middle of calls does not wait for locks that they hold."""
     assert forking("""
 sys.setswitchinterval(1e-5)
-env = environment(sync=False, max_spare_txns=1); stop = []
+env = environment(sync=False, max_spare_txns=1, map_size=1 << 28); stop = []
 def read():
     while not stop:
         with env.begin() as txn: list(txn.cursor()), txn.get(b"key")
@@ -463,7 +463,7 @@ def work():
     put(env, b"child", b"x")
     assert all(pid == os.getpid() for pid, _ in slots(env) if pid not in (os.getpid(), os.getppid())), slots(env)
     env.close()
-for _ in range(25): run(work)
+for _ in range(8): run(work)
 stop.append(True)
 for thread in threads: thread.join()
 print(get(env, b"child"), slots(env), env.reader_check())

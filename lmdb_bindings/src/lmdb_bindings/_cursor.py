@@ -95,6 +95,8 @@ class Cursor(Generic[V]):
         self.close()
 
     def _disown(self) -> None:
+        if self._iteration is not None:
+            self._iteration.forget()
         self._lock, self._handle, self._iteration = TokenLock(), None, None
 
     def __del__(self) -> None:
@@ -116,7 +118,7 @@ class Cursor(Generic[V]):
         """Before anything happens: let no iteration be ahead of this cursor."""
         iteration, self._iteration = self._iteration, None
         if iteration is not None:
-            iteration.settle()
+            iteration.settle(self._handle)
             self._step(c.GET_CURRENT)
 
     # -- moving --------------------------------------------------------------------------------------------------
@@ -142,11 +144,15 @@ class Cursor(Generic[V]):
             del pinned
             found = self._result(rc, operation)
             if not found and self.db._flags & c.DUPSORT:
-                # LMDB's cursor is on some record now, but its inner one, over the values of the key, is on those of
-                # another or on uninitialized memory, and the next step would follow it.
-                stale, self._handle = self._live(), self._open()
-                self._lib.mdb_cursor_close(stale)
+                self._renew()
             return found
+
+    def _renew(self) -> None:
+        """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one, over
+        the values of a key, is on those of another or on uninitialized memory, and the next step would follow it.
+        """
+        stale, self._handle = self._live(), self._open()
+        self._lib.mdb_cursor_close(stale)
 
     def _seek_pair(self, operation: int, key: Any, value: Any) -> bool:
         with self._lock:
@@ -304,7 +310,7 @@ class Cursor(Generic[V]):
         if not self.db._flags & c.DUPSORT:
             flags &= ~b.DUP  # as in py-lmdb: LMDB goes on to the next key
         what = b.KEYS * bool(keys or not values) | b.VALUES * bool(values)
-        return iter(Iteration(self, self._scan(Range(flags=flags), what, b.CURRENT), pairs=bool(keys and values)))
+        return Iteration(self._scan(Range(flags=flags), what, b.CURRENT), pairs=bool(keys and values)).of(self)
 
     def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
         return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
@@ -572,6 +578,8 @@ class Cursor(Generic[V]):
                 raise error("mdb_cursor_del", rc)
             self._step(c.GET_CURRENT)
             self._found = self._seen
+            if not self._positioned and self.db._flags & c.DUPSORT:
+                self._renew()
             return True
 
     def replace(self, key: Buffer, value: Buffer) -> bytes | None:

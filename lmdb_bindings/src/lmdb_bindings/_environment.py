@@ -16,9 +16,19 @@ from lmdb_bindings._abi import ffi
 from lmdb_bindings._access import Access
 from lmdb_bindings._database import _Database
 from lmdb_bindings._ownership import Owner, finalize
+from lmdb_bindings._token import TokenLock
 from lmdb_bindings._transaction import Transaction
 from lmdb_bindings._views import LiveViews
-from lmdb_bindings.errors import Error, MapFullError, MapResizedError, NotFoundError, error, gone
+from lmdb_bindings.errors import (
+    DbsFullError,
+    Error,
+    IncompatibleError,
+    MapFullError,
+    MapResizedError,
+    NotFoundError,
+    error,
+    gone,
+)
 from lmdb_bindings.errors import MemoryError as OutOfMemory
 
 TYPE_CHECKING = False
@@ -183,7 +193,7 @@ class Environment(Owner):
         self._pid = os.getpid()
         self._access = Access(self._end_orphans)
         self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
-        self._last_views = threading.RLock()  # held where a snapshot is left to its views, and where they let go
+        self._last_views = TokenLock()  # held where a snapshot is left to its views, and where they let go
         self._spare: list[Any] = []
         self._orphans: list[Transaction] = []  # write transactions that the collector found in another thread
         # mdb_dbi_open takes the first number that is free as its transaction sees it. So a transaction that began
@@ -632,7 +642,7 @@ class Environment(Owner):
                 name = bytes(key)
                 try:
                     self.open_db(name, txn, create=False)
-                except Error:
+                except (IncompatibleError, NotFoundError, DbsFullError):
                     continue
                 # LMDB 1.0 stores the zero byte at the end of a name, 0.9 does not.
                 names.append(key[:-1] if name.endswith(b"\0") else key)

@@ -27,27 +27,26 @@ MOST = 4096
 
 
 class Iteration:
-    """One iteration of a cursor.
+    """One iteration of a cursor, which it does not know: the two would be a cycle, and wait for the collector.
 
     Args:
-        cursor: whose; its position is where the iteration is.
         scan: what reads its records.
         pairs: give keys and values, not one of them.
     """
 
-    def __init__(self, cursor: Cursor, scan: Any, pairs: bool) -> None:
-        self._cursor = cursor
+    def __init__(self, scan: Any, pairs: bool) -> None:
         self._scan = scan
         self._width = 2 if pairs else 1
         self._batch: list[Any] = []
         self._ahead: Any = iter(())  # over the batch
         self._begun = False
 
-    def __iter__(self) -> Iterator[Any]:
-        return chain.from_iterable(self._batches())
+    def of(self, cursor: Cursor) -> Iterator[Any]:
+        """The records, by this cursor, whose position is where the iteration is."""
+        return chain.from_iterable(self._batches(cursor))
 
-    def _batches(self) -> Iterator[Iterator[Any]]:
-        cursor, scan = self._cursor, self._scan
+    def _batches(self, cursor: Cursor) -> Iterator[Iterator[Any]]:
+        scan = self._scan
         # Stepping back by keys leads to the first value of a key, and an iteration may begin at any.
         size = 1 if scan.state == b.CURRENT and scan.nodup else FIRST
         while True:
@@ -81,15 +80,15 @@ class Iteration:
             del self._batch[-left:]
         return left // self._width
 
-    def settle(self) -> None:
-        """Put the cursor on the record given last."""
+    def settle(self, cursor: Any) -> None:
+        """Put LMDB's cursor on the record given last."""
         scan, left = self._scan, self.forget()
         back = left + scan.beyond
         if back:
-            scan.step_back(self._cursor._handle, back)
+            scan.step_back(cursor, back)
             scan.state = b.AFTER
         elif scan.state == b.END:
-            scan.unmark_end(self._cursor._handle)
+            scan.unmark_end(cursor)
         scan.beyond = 0
         if scan.remaining is not None:
             scan.remaining += left

@@ -10,7 +10,6 @@ counts them, and leaves its end to the last of them.
 from __future__ import annotations
 
 import os
-import sys
 from _weakref import ref
 from abc import ABC, abstractmethod
 
@@ -18,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from lmdb_bindings._token import TokenLock
 
 
 class Owner(ABC):
@@ -61,17 +62,13 @@ class Owner(ABC):
             self._end()
 
 
-def finalize(end: Callable[[], None], lock: Any, pid: int) -> None:
+def finalize(end: Callable[[], None], lock: TokenLock, pid: int) -> None:
     """End an object by the collector's word, where that is safe.
 
     Args:
         end: what ends it.
-        lock: held meanwhile.
+        lock: held meanwhile; where another thread has it, ``end`` is left to that one.
         pid: of the process that made it. In a child of fork() it is the parent's, and so is what it would release.
     """
-    # When the interpreter exits, its daemon threads stop wherever they are, with their locks.
-    if pid == os.getpid() and lock.acquire(not sys.is_finalizing()):
-        try:
-            end()
-        finally:
-            lock.release()
+    if pid == os.getpid():
+        lock.finalize(end)

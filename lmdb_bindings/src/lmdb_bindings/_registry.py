@@ -8,14 +8,15 @@ inode, since one file may have many paths; the data file and the lock file both 
 from __future__ import annotations
 
 import os
-from _thread import RLock
 from _weakref import ref
+
+from lmdb_bindings._token import TokenLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lmdb_bindings._environment import Environment
 
-lock = RLock()
+lock = TokenLock()
 """Held from the question whether an environment is open to the moment that it is."""
 
 Keys = frozenset[tuple[int, int]]
@@ -26,7 +27,7 @@ _open: dict[tuple[int, int], ref[Environment]] = {}
 def _after_fork() -> None:
     # A child of fork() has its own locks: none of the parent's environments is open in it.
     global lock
-    lock = RLock()
+    lock = TokenLock()
     inherited = {reference() for reference in _open.values()}
     _open.clear()
     for environment in inherited:

@@ -42,7 +42,7 @@ class Scan(Generic[Item]):
         """Iterate: pairs, or keys, or values. What the transaction writes meanwhile is seen as by a cursor."""
         cursor = self._txn.cursor(self._database)
         scan = cursor._scan(self._range, self._what, b.START, self._limit)
-        return iter(Iteration(cursor, scan, pairs=self._what == b.KEYS | b.VALUES))
+        return Iteration(scan, pairs=self._what == b.KEYS | b.VALUES).of(cursor)
 
     def columns(self, batch: int = BATCH) -> Iterator[Columns]:
         """The records in columns, batch by batch.
@@ -60,6 +60,9 @@ class Scan(Generic[Item]):
             while True:
                 with cursor._lock:
                     columns: Columns = scan.read_columns(cursor._live(), batch)
+                    if scan.state == b.CURRENT:  # it has looked at a record more, and others may be put before that
+                        scan.step_back(cursor._handle, 1)
+                        scan.state, scan.beyond = b.AFTER, 0
                 if columns.records:
                     yield columns
                 if scan.state == b.END:

@@ -19,9 +19,16 @@ from _thread import get_ident
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+    from typing import Any
 
 TOKEN = (None,)
+
+NO_WAYS = (None,) * 6
+
+_COURTESY = 0.0005
+"""Seconds that are left to a thread that waits already."""
 
 _LOST = 1.0
 """Seconds of waiting after which a holder that is not at work is taken to have lost the token."""
@@ -32,12 +39,17 @@ class TokenLock:
 
     Attributes:
         token: a list of one element while nobody has the lock, else of none.
+        ways: what a single get or put needs, and whose it is; ``NO_WAYS`` where none may go without ``with``.
+        left: what finalizers could not do, since they do not wait: whoever has the lock does it.
     """
 
-    __slots__ = ("_borrowed", "_depth", "_owner", "token")
+    __slots__ = ("_borrowed", "_depth", "_owner", "_waiting", "left", "token", "ways")
 
     def __init__(self) -> None:
         self.token: list[None] = [None]
+        self.ways: tuple[Any, ...] = NO_WAYS
+        self.left: list[Callable[[], None]] = []
+        self._waiting = 0
         self._owner = 0  # of who came by `with`
         self._depth = 0
         self._borrowed = False
@@ -47,6 +59,8 @@ class TokenLock:
         if self._owner == me:
             self._depth += 1
             return
+        if self._waiting:
+            time.sleep(_COURTESY)
         try:
             del self.token[0]
         except IndexError:
@@ -62,29 +76,58 @@ class TokenLock:
                 self._borrowed = False
             else:
                 self.token += TOKEN
+                if self.left:
+                    self.finish()
 
-    def acquire(self, blocking: bool = True) -> bool:
-        """Take the lock; with ``blocking=False`` only if it can be had at once."""
-        if not blocking and self._owner != get_ident() and not self.token:
-            return False
-        self.__enter__()
-        return True
+    def finalize(self, end: Callable[[], None]) -> None:
+        """Do with the lock what a finalizer has to do, now, or leave it: a finalizer runs in the middle of anything,
+        and whoever has the lock may be waiting for what its thread has.
+        """
+        if self._owner != get_ident():
+            try:
+                del self.token[0]
+            except IndexError:
+                self.left.append(end)
+                return
+            self._owner = get_ident()
+            self._depth = 0
+        self._depth += 1
+        try:
+            end()
+        finally:
+            self.__exit__()
 
-    def release(self) -> None:
-        """Give the lock back."""
-        self.__exit__()
+    def finish(self) -> None:
+        """Do what finalizers have left."""
+        with self:
+            while self.left:
+                self.left.pop()()
+
+    def may_go_direct(self) -> bool:
+        """Whether single gets and puts may go without ``with``: not while a thread waits, since they give up the
+        interpreter's lock just while they have the token, and nobody else would ever see it.
+        """
+        return not self._waiting
 
     def _wait(self, me: int) -> None:
         """Take the token when it is there."""
-        if _at_work(sys._getframe(), self):
+        self._waiting += 1
+        try:
+            self._take(me)
+        finally:
+            self._waiting -= 1
+
+    def _take(self, me: int) -> None:
+        if _at_work(sys._getframe(1), self):
             # A handler of a signal, or the collector, in the middle of a get or put of this very thread.
             self._borrowed = True
             return
         since, pause = time.monotonic(), 0.0
         while True:
+            self.ways = NO_WAYS
             try:
                 del self.token[0]
-            except IndexError:  # noqa: PERF203 (somebody has it: there is time)
+            except IndexError:
                 time.sleep(pause)
                 pause = min(pause + 0.00001, 0.001)
                 if time.monotonic() - since > _LOST:
@@ -100,7 +143,7 @@ def _at_work(frame: FrameType | None, lock: TokenLock) -> bool:
     """Whether a stack has a call that uses the lock: a single get or put, which holds it without a name, or in the
     stack of another thread, anything of this package.
     """
-    other = frame is not sys._getframe(1)
+    other = frame is not sys._getframe(2)
     while frame is not None:
         if other:
             if frame.f_globals.get("__package__") == __package__:

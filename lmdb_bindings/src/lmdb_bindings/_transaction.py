@@ -16,7 +16,7 @@ from lmdb_bindings._generic import Generic, V
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
-from lmdb_bindings._token import TOKEN, TokenLock
+from lmdb_bindings._token import NO_WAYS, TOKEN, TokenLock
 from lmdb_bindings._views import LiveViews, of_copy
 from lmdb_bindings.errors import Error, error, gone
 
@@ -65,7 +65,7 @@ class Transaction(Owner, Generic[V]):
     __slots__ = (  # the instance dictionary is for whatever users hang on it
         "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_finished", "_generation", "_handle",
         "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_thread",
-        "_token", "_value", "_views", "_ways", "_write", "env",
+        "_token", "_value", "_views", "_write", "env",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -141,7 +141,6 @@ class Transaction(Owner, Generic[V]):
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         self._direct: Direct | None = None  # single records by the bulk library
-        self._ways: tuple[Any, ...] = NO_WAYS  # what get() and put() use of it
         env._live()
         self._generation: int = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
@@ -172,6 +171,7 @@ class Transaction(Owner, Generic[V]):
             raise error("Read-only child transactions require the LMDB 1.0 engine.", errno.EINVAL)
         with self._lock:
             parent._settle()
+            self._lock.ways = NO_WAYS
             self._handle = self._begin(parent._live())
             parent._adopt(self)
 
@@ -245,10 +245,11 @@ class Transaction(Owner, Generic[V]):
             self._direct = self._bulk.direct()
             self._direct.bulk.txn = self._live()
         self._direct.use(database)
-        self._ways = self._direct.ways()
+        if self._lock.may_go_direct():
+            self._lock.ways = (*self._direct.ways(), self)
 
     def _end_direct(self) -> None:
-        direct, self._direct, self._ways = self._direct, None, NO_WAYS
+        direct, self._direct, self._lock.ways = self._direct, None, NO_WAYS
         if direct is not None:
             direct.end()
             self._bulk.put_back(direct)
@@ -260,14 +261,15 @@ class Transaction(Owner, Generic[V]):
         return bulk
 
     def _forget(self, database: _Database) -> None:
-        """A database handle is closed: no single record may go by it, here and in what is nested here."""
-        with self._lock:
-            if self._direct is not None and self._direct.database is database:
-                self._direct.database = None
-                self._ways = NO_WAYS
-            for dependent in self._living():
-                if isinstance(dependent, Transaction):
-                    dependent._forget(database)
+        """A database handle is closed: no single record may go by it, here and in what is nested here. Without the
+        lock, since two transactions may do this to each other.
+        """
+        if self._direct is not None and self._direct.database is database:
+            self._direct.database = None
+            self._lock.ways = NO_WAYS
+        for dependent in self._living():
+            if isinstance(dependent, Transaction):
+                dependent._forget(database)
 
     def _writing(self) -> None:
         """Before each write: nothing may be ahead of it, and what was read before it may move."""
@@ -375,6 +377,8 @@ class Transaction(Owner, Generic[V]):
             self._leave()
 
     def _end_dependents(self) -> None:
+        if self._lock.left:
+            self._lock.finish()
         for dependent in self._living():
             dependent._end()
 
@@ -449,7 +453,7 @@ class Transaction(Owner, Generic[V]):
 
     def _disown(self) -> None:
         super()._disown()
-        self._lock, self._handle, self._direct, self._ways = TokenLock(), None, None, NO_WAYS
+        self._lock, self._handle, self._direct = TokenLock(), None, None
         self._token = self._lock.token
 
     def __del__(self) -> None:
@@ -505,8 +509,8 @@ class Transaction(Owner, Generic[V]):
             del token[0]  # the lock, see _token
             held = True
             try:
-                look_up, _, bulk, copied, pointed_at = self._ways
-                if pointed_at is database and type(key) is bytes:
+                look_up, _, bulk, copied, pointed_at, whose = self._lock.ways
+                if whose is self and pointed_at is database and type(key) is bytes:
                     size = look_up(bulk, key, len(key))
                     if 0 <= size <= COPIED:
                         return copied[:size]
@@ -567,8 +571,8 @@ class Transaction(Owner, Generic[V]):
             del token[0]  # the lock, see _token
             held = True
             try:
-                _, store, bulk, _, pointed_at = self._ways
-                if pointed_at is database and type(key) is bytes is type(value):
+                _, store, bulk, _, pointed_at, whose = self._lock.ways
+                if whose is self and pointed_at is database and type(key) is bytes is type(value):
                     if self._iterating:
                         self._settle()
                     self._mutations += 1
@@ -784,8 +788,16 @@ class Transaction(Owner, Generic[V]):
         """Store many records: how many were taken, and how many stored. With ``last``, which is told of the last
         record of each batch, those that are not in order are left out.
         """
-        source, taken, added = iter(items), 0, 0
-        while batch := list(islice(source, _BATCH)):  # outside the lock: it may wait for another thread
+        source, taken, added, size = iter(items), 0, 0, 16
+        interruption: BaseException | None = None
+        while interruption is None:
+            batch: list[Any] = []
+            try:
+                batch += islice(source, size)  # outside the lock: it may wait for another thread
+            except BaseException as raised:  # noqa: BLE001 (raised again, after what came before it)
+                interruption = raised
+            if not batch:
+                break
             with self._lock:
                 self._live()
                 dbi = self._dbi(database)
@@ -799,6 +811,9 @@ class Transaction(Owner, Generic[V]):
                 if isinstance(problem, Error):
                     problem.record = taken
                 raise problem
+            size = max(1, min(_BATCH, _BATCH_BYTES // (64 + len(batch[-1][0]) + len(batch[-1][1]))))
+        if interruption is not None:
+            raise interruption
         return taken, added
 
     def count_range(
@@ -864,8 +879,6 @@ def _missing(code: int, default: Any) -> Any:
     raise error("mdb_get", code if code < _ERRNOS else -code)
 
 
-NO_WAYS = (None,) * 5
-
 COPIED = 4096
 """Bytes of a value that ``lmdb_bulk_get`` copies; a larger one is taken from the map."""
 
@@ -873,4 +886,7 @@ _ERRNOS = -30000
 """Above it, what ``lmdb_bulk_get`` returns below 0 is an errno, negated."""
 
 _BATCH = 1000
-"""Records that are taken from an iterable at once."""
+"""Records that are taken from an iterable at once, at most."""
+
+_BATCH_BYTES = 1 << 22
+"""Bytes that these have, if all are like the last one seen."""
