@@ -122,6 +122,20 @@ def benchmark(session: nox.Session) -> None:
 
 
 @nox.session
+def stress(session: nox.Session) -> None:
+    """Stress the binding for minutes by processes and threads; ``nox -s stress -- --engine 0.9 --seconds 600``."""
+    build(session)
+    session.run(PYTHON, "-m", "tests.stress.stress", *session.posargs, external=True)
+
+
+@nox.session
+def kill(session: nox.Session) -> None:
+    """Kill a writer at random moments, and look for what it had committed; ``nox -s kill -- --rounds 200``."""
+    build(session)
+    session.run(PYTHON, "-m", "tests.stress.kill", *session.posargs, external=True)
+
+
+@nox.session
 def constraints(session: nox.Session) -> None:
     """Pin every development tool by version and hash, and what the benchmarks compare with."""
     shape = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--upgrade"]

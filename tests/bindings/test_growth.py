@@ -202,7 +202,7 @@ def test_writers_in_threads(env: lmdb.Environment) -> None:
         try:
             for step in range(16):
                 env.update(lambda txn, step=step: txn.put(b"%d %d" % (number, step), bytes([step]) * 16384))  # type: ignore[misc]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             problems.append(repr(error))
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]

@@ -294,7 +294,9 @@ RANGES: dict[str, Callable[[lmdb.Transaction, bytes], Any]] = {
 @pytest.mark.parametrize("kind", [bytes, bytearray])
 @pytest.mark.parametrize("key", [b"1", b"123", b"12345", b"1234567", b"123456789", b"x" * 16], ids=len)
 @pytest.mark.parametrize("use", USES)
-def test_integer_key_of_another_length(env: lmdb.Environment, use: str, key: bytes, kind: Callable[[bytes], Any]) -> None:
+def test_integer_key_of_another_length(
+    env: lmdb.Environment, use: str, key: bytes, kind: Callable[[bytes], Any]
+) -> None:
     """A key that is no integer is refused wherever it is given: LMDB would read beyond its end."""
     database = env.open_db(b"integers", integerkey=True)
     with env.begin(write=True, db=database) as txn:

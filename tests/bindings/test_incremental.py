@@ -208,7 +208,10 @@ def test_no_other_beside_it(opened: Environments, source: lmdb.Environment, tmp_
 
 
 def test_relative_path(
-    opened: Environments, source: lmdb.Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Environments,  # noqa: ARG001
+    source: lmdb.Environment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """load_incremental() opens the folder again that it has loaded into, whatever the current folder is."""
     since = last(source)

@@ -270,7 +270,6 @@ def trace(
     return result
 
 
-@pytest.mark.parametrize("dupsort", [False, True], ids=["plain", "dupsort"])
 @settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -284,14 +283,17 @@ def trace(
     buffers=st.booleans(),
 )
 def test_iterators_step(
-    opened: Open, dupsort: bool, records: list[Pair], begin: list[Any], script: list[Any], watched: bool,
+    opened: Open, records: list[Pair], begin: list[Any], script: list[Any], watched: bool,
     sizes: tuple[int, int], room: int, buffers: bool,
 ) -> None:  # fmt: skip
-    """Whatever happens between two records, an iterator gives what stepping would give, and leaves its cursor there."""
+    """Whatever happens between two records, an iterator gives what stepping would give, and leaves its cursor there.
+
+    Not so in dupsort databases: LMDB's cursor over the values of a key does not learn of what happens to them elsewhere,
+    nor that the outer one has met its end, so that stepping itself repeats and leaves out records there. The tests below
+    have those cases where it is right, and test_paths compares with a model.
+    """
     env = opened(map_size=1 << 24, sync=False)
-    db = env.open_db(b"db", dupsort=dupsort)
-    if dupsort:  # stepping itself goes wrong there: LMDB's inner cursor does not learn that its key is gone
-        script = [step for step in script if step[0] != "delete_key"]
+    db = env.open_db(b"db")
     expected = trace(env, db, records, begin + script, watched=watched, by_steps=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_iteration, "FIRST", sizes[0])

@@ -81,7 +81,9 @@ def data(env: lmdb.Environment) -> Path:
 @pytest.mark.parametrize("option", OF_1_0)
 def test_engine_0_9_refuses(opened: Environments, tmp_path: Path, option: str) -> None:
     """LMDB 0.9 has none of this: the error says what would have it, and no file is made."""
-    message = r"page_size, checksum, encryption_key and previous_snapshot: of LMDB 1\.0, and this environment has LMDB 0\.9"
+    message = (
+        r"page_size, checksum, encryption_key and previous_snapshot: of LMDB 1\.0, and this environment has LMDB 0\.9"
+    )
     with pytest.raises(lmdb.Error, match=rf"^{message}: use lib_version=1$"):
         opened(lib_version=0, **OF_1_0[option])
     assert not (tmp_path / "env" / "data.mdb").exists()
@@ -93,9 +95,7 @@ def test_engine_0_9_refuses(opened: Environments, tmp_path: Path, option: str) -
 
 @pytest.mark.parametrize("option", [name for name in OF_1_0 if name != "previous_snapshot"])
 @pytest.mark.parametrize("default", ["0", "1"])
-def test_new_files_get_1_0(
-    opened: Environments, monkeypatch: pytest.MonkeyPatch, option: str, default: str
-) -> None:
+def test_new_files_get_1_0(opened: Environments, monkeypatch: pytest.MonkeyPatch, option: str, default: str) -> None:
     """A new environment with such an option is one of LMDB 1.0, whatever the default engine is."""
     monkeypatch.setenv("LMDB_DEFAULT_LIB_VERSION", default)
     assert opened(**OF_1_0[option]).lib_version() == (1, 0, 2)
@@ -281,7 +281,7 @@ def test_writing(opened: Environments, protected: dict[str, Any]) -> None:
 
 
 def test_many_values_of_a_key(opened: Environments, protected: dict[str, Any]) -> None:
-    """dupsort and dupfixed databases, whose values are in trees of their own, are read and written."""
+    """Dupsort and dupfixed databases, whose values are in trees of their own, are read and written."""
     env = opened(**protected)
     pairs = [(b"%02d" % (number % 7), b"%06d" % number * 8) for number in range(3000)]
     for name, options in ((b"dupsort", {"dupsort": True}), (b"dupfixed", {"dupfixed": True})):

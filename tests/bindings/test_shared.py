@@ -301,7 +301,7 @@ with found[0].begin(write=True) as txn: print(txn.put(b"key", b"value"))
 # -- pickling in one process -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("again", [lambda env: pickle.loads(pickle.dumps(env)), copy.copy, copy.deepcopy])  # noqa: S301
+@pytest.mark.parametrize("again", [lambda env: pickle.loads(pickle.dumps(env)), copy.copy, copy.deepcopy])
 def test_pickle_in_one_process(opened: Open, again: Callable[[lmdb.Environment], lmdb.Environment]) -> None:
     """In the process that has it open, an environment comes back as itself, with one user more."""
     env = opened()
@@ -323,7 +323,7 @@ def test_options_are_pickled(path: Path, engine: int, protocol: int) -> None:
         put(env, b"key", b"value")
         pickled = pickle.dumps(env, protocol)
         before = env.flags(), env.info()["map_size"], env.max_readers(), env.lib_version()
-    with pickle.loads(pickled) as again:  # noqa: S301
+    with pickle.loads(pickled) as again:
         assert (again.flags(), again.info()["map_size"], again.max_readers(), again.lib_version()) == before
         assert get(again, b"key") == b"value"
         for number in range(5):
@@ -333,9 +333,7 @@ def test_options_are_pickled(path: Path, engine: int, protocol: int) -> None:
 
 
 @pytest.mark.parametrize("subdir", [True, False])
-def test_relative_path_is_pickled(
-    tmp_path: Path, engine: int, monkeypatch: pytest.MonkeyPatch, subdir: bool
-) -> None:
+def test_relative_path_is_pickled(tmp_path: Path, engine: int, monkeypatch: pytest.MonkeyPatch, subdir: bool) -> None:
     """A pickle names the folder where the environment was opened, wherever it was made, and wherever it is loaded."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
@@ -344,9 +342,9 @@ def test_relative_path_is_pickled(
         put(env, b"key", b"value")
         monkeypatch.chdir(tmp_path / "two")
         pickled = pickle.dumps(env)
-        assert pickle.loads(pickled) is env  # noqa: S301
+        assert pickle.loads(pickled) is env
         env.close()
-    with pickle.loads(pickled) as again:  # noqa: S301
+    with pickle.loads(pickled) as again:
         assert get(again, b"key") == b"value"
     assert not list((tmp_path / "two").iterdir())
 
@@ -357,7 +355,7 @@ def test_read_only_is_pickled(opened: Open) -> None:
     env = opened(readonly=True)
     pickled = pickle.dumps(env)
     env.close()
-    with pickle.loads(pickled) as again, pytest.raises(lmdb.ReadonlyError, match="read-only env"):  # noqa: S301
+    with pickle.loads(pickled) as again, pytest.raises(lmdb.ReadonlyError, match="read-only env"):
         again.begin(write=True)
 
 
@@ -367,7 +365,7 @@ def test_options_of_1_0_are_pickled(path: Path, options: dict[str, Any]) -> None
     with lmdb.open(path, **options) as env:
         put(env, b"key", b"value")
         pickled, size = pickle.dumps(env), env.stat()["psize"]
-    with pickle.loads(pickled) as again:  # noqa: S301
+    with pickle.loads(pickled) as again:
         assert (get(again, b"key"), again.stat()["psize"]) == (b"value", size)
 
 
@@ -451,5 +449,7 @@ def test_workers(tmp_path: Path, python: Python, engine: int, method: str, how: 
         assert python(run, main, str(engine), tmp_path / "env", method, how) == f"{entries} True"
         return
     # These import the main module by its file.
-    script = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, {str(main)!r}, *sys.argv[1:]]).returncode)"
+    script = (
+        f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, {str(main)!r}, *sys.argv[1:]]).returncode)"
+    )
     assert python(script, str(engine), tmp_path / "env", method, how) == f"{entries} True"

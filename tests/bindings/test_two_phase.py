@@ -131,7 +131,7 @@ def test_nothing_else_after_prepare(env: lmdb.Environment, write: str) -> None:
         lambda: txn.put(b"key", b"other"), lambda: txn.put(b"key", b"other"), lambda: txn.get(b"key"),
         lambda: txn.delete(b"key"), txn.cursor, lambda: list(txn.scan()), lambda: txn.putmany([(b"key", b"other")]),
         lambda: env.begin(write=True, parent=txn), lambda: env.open_db(b"another", txn), cursor.first, txn.prepare,
-        lambda: txn.pop(b"key"), lambda: txn.drop(env.open_db(None)), lambda: txn.delete_range(),
+        lambda: txn.pop(b"key"), lambda: txn.drop(env.open_db(None)), lambda: txn.delete_range(),  # noqa: PLW0108
     ]  # fmt: skip
     for use in uses:
         with pytest.raises(lmdb.Error):
@@ -159,7 +159,9 @@ def test_who_cannot_prepare(env: lmdb.Environment) -> None:
     txn, reader = env.begin(write=True), env.begin()
     nested = env.begin(write=True, parent=txn)
     for thing in (reader, nested):
-        with pytest.raises(lmdb.InvalidParameterError, match=r"^prepare\(\) is for write transactions that are not nested"):
+        with pytest.raises(
+            lmdb.InvalidParameterError, match=r"^prepare\(\) is for write transactions that are not nested"
+        ):
             thing.prepare()
     nested.put(b"key", b"new")
     nested.commit()
@@ -373,7 +375,7 @@ def test_rollback_beside_readers_in_threads(env: lmdb.Environment) -> None:
         while True:
             try:
                 env.rollback(number)
-            except lmdb.Error as error:
+            except lmdb.Error as error:  # noqa: PERF203
                 if "while transactions" not in str(error):
                     raise
             else:

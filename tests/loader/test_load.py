@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
 
 import sharedlib_loader
-from sharedlib_loader import SharedLibrary
+from sharedlib_loader import Conflict, LoadedLibrary, SharedLibrary, find, load
 
 Run = Callable[..., str]
 
@@ -35,12 +39,66 @@ except AttributeError as error:
     assert run(script, library) == "cannot assign to field 'path'"
 
 
+def described(**changes: Any) -> SharedLibrary:
+    fields = dict(
+        name="sample-3", soname="libsample.so.3", path=Path("/lib/sample"), version="3", distribution="sample"
+    )
+    return SharedLibrary(**{**fields, **changes})
+
+
+def test_records_are_compared_by_their_fields() -> None:
+    """Equal fields make equal records of one hash; another field, or another kind of record, makes another."""
+    assert described() == described(path="/lib/sample")
+    assert hash(described()) == hash(described())
+    assert described() != described(version="4")
+    assert Conflict(None, "3") == Conflict(path=None, version="3")
+    assert Conflict(None, "3") != ("sample-3", "3")
+
+
+def test_records_show_their_fields() -> None:
+    """A record's repr is the call that makes it, and its path is a Path."""
+    assert repr(Conflict("/lib/sample", None)) == f"Conflict(path={Path('/lib/sample')!r}, version=None)"
+    assert described(path="/lib/sample").path == Path("/lib/sample")
+    assert eval(repr(described()), {"SharedLibrary": SharedLibrary, type(Path()).__name__: Path}) == described()
+
+
+def test_records_can_be_pickled_and_copied() -> None:
+    """What was pickled or copied is equal, and frozen too."""
+    for again in (pickle.loads(pickle.dumps(described())), copy.copy(described())):
+        assert again == described()
+        with pytest.raises(AttributeError, match=r"^cannot assign to field 'version'$"):
+            again.version = "4"
+        with pytest.raises(AttributeError, match=r"^cannot delete field 'version'$"):
+            del again.version
+
+
+@pytest.mark.parametrize("documented", [load, find, SharedLibrary, LoadedLibrary, Conflict])
+def test_type_hints_can_be_asked_for(documented: object) -> None:
+    """typing.get_type_hints works on the functions and records, though typing is not imported for them."""
+    assert get_type_hints(documented)
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="other interpreters' ctypes is written in Python")
+def test_the_import_is_light(python: Run) -> None:
+    """Importing the loader, a provider, and loading a library needs no slow module of the standard library."""
+    script = """
+import sys
+before = set(sys.modules)
+import liblmdb_wheel
+liblmdb_wheel.load("0.9")
+heavy = {"collections", "contextlib", "dataclasses", "functools", "importlib.metadata", "inspect", "pathlib", "re",
+         "threading", "typing", "warnings", "weakref"}
+print(sorted((set(sys.modules) - before) & heavy))
+"""
+    assert python(script) == "[]"
+
+
 def test_loading_again_gives_the_same_record(run: Run, library: Path) -> None:
     """load() is idempotent, also for an equal description."""
     script = """
-import dataclasses
+import copy
 first = load(library)
-print(load(library) is first, load(dataclasses.replace(library)) is first)
+print(load(library) is first, load(copy.copy(library)) is first)
 count = sum("libsample" in line for line in open("/proc/self/maps"))
 load(library, on_conflict="accept")
 print(sum("libsample" in line for line in open("/proc/self/maps")) == count)

@@ -8,24 +8,53 @@ imported later uses the same library; the other engine is loaded when an environ
 """
 
 from lmdb_bindings import errors
-from lmdb_bindings._cursor import Cursor
-from lmdb_bindings._database import _Database
 from lmdb_bindings._engine import loaded_libraries as loaded_libraries
-from lmdb_bindings._environment import Environment
-from lmdb_bindings._environment import open_shared as open_shared
-from lmdb_bindings._migration import migrate as migrate
-from lmdb_bindings._pages import key_from_passphrase as key_from_passphrase
 from lmdb_bindings._selection import by_major as _by_major
 from lmdb_bindings._selection import default as _default
-from lmdb_bindings._transaction import Transaction
 from lmdb_bindings.errors import *  # noqa: F403 (what is listed there)
+
+TYPE_CHECKING = False  # what only type checkers need is not imported: see sharedlib_loader._runtime
+if TYPE_CHECKING:
+    from lmdb_bindings._cursor import Cursor
+    from lmdb_bindings._database import _Database
+    from lmdb_bindings._environment import Environment
+    from lmdb_bindings._environment import open_shared as open_shared
+    from lmdb_bindings._migration import migrate as migrate
+    from lmdb_bindings._pages import key_from_passphrase as key_from_passphrase
+    from lmdb_bindings._transaction import Transaction
+
+    open = Environment
 
 __all__ = ["Cursor", "Environment", "Transaction", "_Database", "enable_drop_gil", "version"]
 __all__ += errors.__all__
 
 __version__ = "0.1.0"
 
-open = Environment
+# What is imported at its first use, and where it is: programs start the faster that import this and open nothing yet.
+_LATER = {
+    "Cursor": "_cursor",
+    "Environment": "_environment",
+    "Transaction": "_transaction",
+    "_Database": "_database",
+    "key_from_passphrase": "_pages",
+    "migrate": "_migration",
+    "open": "_environment",
+    "open_shared": "_environment",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"lmdb_bindings.{_LATER[name]}")
+    found = globals()[name] = getattr(module, "Environment" if name == "open" else name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def version(subpatch: bool = False, lib_version: int | None = None) -> tuple[int, ...]:

@@ -8,8 +8,6 @@ not all of exact ``bytes`` is left to ``_plain``.
 from __future__ import annotations
 
 import marshal
-from pickle import loads
-from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
@@ -18,8 +16,10 @@ from lmdb_bindings._abi import ffi
 from lmdb_bindings._plain import Columns
 from lmdb_bindings.errors import at_record, error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from lmdb_bindings._database import _Database
     from lmdb_bindings._range import Range
@@ -132,7 +132,9 @@ class Output:
 
     def read(self) -> list[Any]:
         """The batch that C has written."""
-        batch: list[Any] = loads(self._stream[: self.output.stream_size])  # noqa: S301 (written by C, a call ago)
+        from _pickle import loads  # that of pickle, whose import takes 2 ms
+
+        batch: list[Any] = loads(self._stream[: self.output.stream_size])  # written by C, a call ago
         return batch
 
     def grow(self) -> None:

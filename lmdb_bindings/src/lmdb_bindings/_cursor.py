@@ -148,8 +148,8 @@ class Cursor(Generic[V]):
             return found
 
     def _renew(self) -> None:
-        """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one, over
-        the values of a key, is on those of another or on uninitialized memory, and the next step would follow it.
+        """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one,
+        over the values of a key, is on those of another or on uninitialized memory, and the next step would follow it.
         """
         stale, self._handle = self._live(), self._open()
         self._lib.mdb_cursor_close(stale)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any, TypedDict
 
     from lmdb_bindings._environment import Environment
+    from lmdb_bindings._transaction import Transaction
 
     class DatabaseFlags(TypedDict):
         """What :meth:`_Database.flags` gives."""
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 class _Database:
     """A database handle; made by :meth:`Environment.open_db`, never by hand."""
 
-    __slots__ = ("_dbi", "_env", "_flags", "_name")
+    __slots__ = ("_dbi", "_env", "_flags", "_name", "_pending")
 
     def __init__(self, env: Environment, name: bytes | None) -> None:
         self._env = ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
         self._name = name
         self._dbi: int | None = None
         self._flags = 0
+        self._pending: Transaction | None = None  # what has opened it, while that has not ended
 
     def _open(self, lib: Any, txn: Any, flags: int) -> None:
         """Open the handle in a transaction of LMDB's."""

@@ -6,9 +6,8 @@ import errno
 import gc
 import os
 import sys
-import threading
 import time
-from contextlib import suppress
+from _thread import RLock, get_ident
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _pages, _registry, _selection
@@ -177,8 +176,10 @@ class Environment(Owner):
         self._lingering: Any = None  # the C object, closed for its users, while there are such
         self._start_afresh()
         if create and subdir and not readonly:
-            with suppress(FileExistsError):
+            try:  # noqa: SIM105 (contextlib would cost the import milliseconds)
                 os.mkdir(self._path, mode)
+            except FileExistsError:
+                pass
         with _registry.lock:
             if self._is_open_already():
                 raise Error(f"The environment {self._path!r} is already open in this process.")
@@ -192,7 +193,7 @@ class Environment(Owner):
         """Have locks that nobody holds, and nothing that is open."""
         self._pid = os.getpid()
         self._access = Access(self._end_orphans)
-        self._naming = threading.RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
+        self._naming = RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._last_views = TokenLock()  # held where a snapshot is left to its views, and where they let go
         self._spare: list[Any] = []
         self._orphans: list[Transaction] = []  # write transactions that the collector found in another thread
@@ -213,7 +214,7 @@ class Environment(Owner):
 
     def _open(self) -> None:
         """Open the environment as its options say, and its databases."""
-        options: dict[str, Any] = self._options
+        options = self._options
         # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
         flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
         sizes = self._map_sizes()
@@ -232,6 +233,7 @@ class Environment(Owner):
             raise
         self._identities = _registry.keys(*self._files())
         _registry.add(self._identities, self)
+        self._abandoned = False
         self._handle = env  # at last: from now on other threads use it
 
     def _open_databases(self, env: Any) -> None:
@@ -256,8 +258,10 @@ class Environment(Owner):
         if map_size != "auto":
             return [map_size]
         if self._options["writemap"]:
-            with suppress(OSError):
+            try:
                 return [max(1 << 30, 2 * os.path.getsize(self._files()[0]))]
+            except OSError:
+                pass
             return [1 << 30]
         return [1 << bits for bits in (40, 38, 36, 34, 32, 30)]
 
@@ -309,23 +313,23 @@ class Environment(Owner):
 
     def _end(self) -> None:
         self._end_transactions()
-        self._abandoned = bool(self._dependents)
-        if self._abandoned:
-            return  # the collector has them, and the last one comes back here
-        handle, self._handle = self._handle, None
-        if handle is None:
-            return
-        for database in self._databases.values():
-            database._dbi = None
         with self._last_views:
-            self._lingering = handle
-            self._close_lingering()
+            handle, self._handle = self._handle, None
+            if handle is not None:
+                for database in self._databases.values():
+                    database._dbi = None
+                self._lingering = handle
+            self._abandoned = True  # a transaction that the collector has, and has not ended yet, comes back here
+        self._close_lingering()
 
     def _close_lingering(self) -> None:
-        if self._lingering is not None and not self._snapshots:
+        with self._last_views:
+            if self._lingering is None or self._snapshots or self._dependents:
+                return
             handle, self._lingering = self._lingering, None
-            self._engine.lib.mdb_env_close(handle)
-            _registry.remove(self._identities)
+        self._abort_spare()
+        self._engine.lib.mdb_env_close(handle)
+        _registry.remove(self._identities)
 
     def _pin(self, handle: Any, views: LiveViews) -> None:
         """Leave a read transaction of LMDB's to the views of it."""
@@ -334,19 +338,22 @@ class Environment(Owner):
         def release() -> None:
             self._snapshots.discard(handle)
             self._engine.lib.mdb_txn_abort(handle)
-            self._close_lingering()
 
         lock, pid = self._last_views, self._pid  # those of now: in a child of fork() they are others
-        views.when_gone(lambda: finalize(release, lock, pid))
+
+        def at_last() -> None:
+            finalize(release, lock, pid)
+            self._close_lingering()
+
+        views.when_gone(at_last)
 
     def _end_orphans(self) -> None:
         """End write transactions that the collector found in another thread than theirs: those of this thread, and of
         threads that are no more, whose lock the system has given back.
         """
-        others = set(sys._current_frames()) - {threading.get_ident()}
+        others = set(sys._current_frames()) - {get_ident()}
         for orphan in [orphan for orphan in self._orphans if orphan._thread not in others]:
-            with suppress(ValueError):  # another thread is at it
-                self._orphans.remove(orphan)
+            if _taken(self._orphans, orphan):
                 orphan._end_by_owner()
 
     def _end_transactions(self) -> None:
@@ -558,7 +565,7 @@ class Environment(Owner):
         if key is not None:
             key = bytes(memoryview(key)).partition(b"\0")[0]  # a C string: one name, one handle
         self._live()
-        if known := self._databases.get(key):
+        if known := self._known(key, txn):
             return known
         dupfixed = dupfixed or integerdup
         dupsort = dupsort or dupfixed
@@ -587,7 +594,7 @@ class Environment(Owner):
             raise Error("The transaction belongs to another environment.")
         top = txn._top()
         with self._naming, txn._lock:
-            if known := self._databases.get(key):
+            if known := self._known(key, txn):
                 return known  # by another thread, meanwhile
             if self._opening not in (None, top):
                 raise Error("Another transaction has opened databases, and has not ended: open them one after another.")
@@ -598,7 +605,7 @@ class Environment(Owner):
                 )
             database = _Database(self, key)
             database._open(txn._lib, txn._live(), flags)
-            self._opening = top
+            self._opening = database._pending = top
             self._databases[key] = database
             txn._opened.append(database)
             return database
@@ -608,6 +615,16 @@ class Environment(Owner):
         if self._opening is txn:
             self._opening = None
             self._generation += 1
+            for database in list(self._databases.values()):
+                if database._pending is txn:
+                    database._pending = None
+
+    def _known(self, key: bytes | None, txn: Transaction | None) -> _Database | None:
+        """The handle that is open already, unless another transaction has opened it and has not ended."""
+        known = self._databases.get(key)
+        if known is None or known._pending is None or (txn is not None and known._pending is txn._top()):
+            return known
+        return None
 
     def _forget(self, databases: list[_Database]) -> None:
         """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""
@@ -892,6 +909,15 @@ def open_shared(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], **opt
             )
         found._shares += 1
         return found
+
+
+def _taken(things: list[Any], thing: object) -> bool:
+    """Take a thing out of a list, unless another thread has."""
+    try:
+        things.remove(thing)
+    except ValueError:
+        return False
+    return True
 
 
 def _files(path: str, subdir: bool) -> tuple[str, str]:

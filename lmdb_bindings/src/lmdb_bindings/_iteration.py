@@ -8,13 +8,15 @@ forgotten. Batches begin small and grow, and are single records again where some
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _bulk_constants as b
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
     from lmdb_bindings._cursor import Cursor
 
 FIRST = 32

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
-from typing import Any
-
 import liblmdb_wheel
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._engine import Engine
 from lmdb_bindings.errors import error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 KEY_SIZE = 32  # lmdb_pages.h
 _TAG_SIZE = 24
@@ -38,6 +39,8 @@ def check(options: dict[str, Any]) -> bool:
     if options["writemap"]:
         if checksum is not None or key is not None:
             raise ValueError("writemap=True writes pages where they are: neither checksums nor encryption go with it")
+        import mmap
+
         if page_size is not None and page_size < mmap.PAGESIZE:
             raise ValueError(f"writemap=True needs pages of the system's size at least: page_size={mmap.PAGESIZE}")
     if options["previous_snapshot"] and not options["readonly"]:

@@ -7,9 +7,7 @@ one or two entries of a flat list: its key, its value, or both one behind the ot
 from __future__ import annotations
 
 import errno
-from array import array
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
@@ -18,13 +16,15 @@ from lmdb_bindings._abi import ffi
 from lmdb_bindings._range import Range
 from lmdb_bindings.errors import at_record, error
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from lmdb_bindings._transaction import Transaction
 
 
-class Columns(NamedTuple):
+class Columns:
     """Records in columns, as Apache Arrow's ``large_binary`` has them.
 
     Attributes:
@@ -34,9 +34,12 @@ class Columns(NamedTuple):
         values: the same of the values.
     """
 
-    records: int
-    keys: tuple[Any, Any] | None
-    values: tuple[Any, Any] | None
+    __slots__ = ("keys", "records", "values")
+
+    def __init__(self, records: int, keys: tuple[Any, Any] | None, values: tuple[Any, Any] | None) -> None:
+        self.records = records
+        self.keys = keys
+        self.values = values
 
 
 class Scan:
@@ -249,6 +252,8 @@ _BACK = {
 
 
 def _column(strings: list[Any]) -> tuple[Any, Any]:
+    from array import array  # which brings collections
+
     return array("q", accumulate(map(len, strings), initial=0)), b"".join(strings)
 
 
@@ -343,7 +348,7 @@ def count_range(txn: Transaction, dbi: int, within: Range) -> int:
     total, size = 0, ffi.new("size_t *")
     with _Cursor(txn, dbi) as cursor:
         single = bool(within.flags & b.NODUP) or not _dupsort(txn, dbi)
-        scan = Scan(txn, dbi, 0, within._replace(flags=within.flags | b.NODUP), b.START, None)
+        scan = Scan(txn, dbi, 0, Range(within.lower, within.upper, within.flags | b.NODUP), b.START, None)
         while scan.advance(cursor):
             if single:
                 total += 1

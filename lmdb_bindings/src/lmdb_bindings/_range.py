@@ -26,9 +26,6 @@ class Range:
         self.upper = upper
         self.flags = flags
 
-    def _replace(self, flags: int) -> Range:
-        return Range(self.lower, self.upper, flags)
-
 
 def range_of(
     database_flags: int,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-import threading
-import warnings
+from _thread import get_ident
 from itertools import islice
 
 from lmdb_bindings import _bulk_constants as b
@@ -122,7 +121,7 @@ class Transaction(Owner, Generic[V]):
         self._lib = env._engine.lib
         self._parent = parent
         self._write = bool(write)
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
         self._lock: TokenLock = TokenLock() if parent is None else parent._lock
@@ -361,7 +360,7 @@ class Transaction(Owner, Generic[V]):
 
     def _refuse_strangers(self) -> None:
         # LMDB's writer lock is a mutex that only the thread that has it can give back.
-        if self._write and self._parent is None and threading.get_ident() != self._thread:
+        if self._write and self._parent is None and get_ident() != self._thread:
             raise Error("A write transaction must end in the thread that began it.")
 
     def _end(self) -> None:
@@ -459,9 +458,11 @@ class Transaction(Owner, Generic[V]):
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is None:
             return
-        if self._write and self._parent is None and threading.get_ident() != self._thread:
+        if self._write and self._parent is None and get_ident() != self._thread:
             # Only its thread can give LMDB's writer lock back: it does so when it writes next, or closes.
             self.env._orphans.append(self)
+            import warnings
+
             warnings.warn(f"a write transaction of thread {self._thread} was left to the collector", ResourceWarning,
                           source=self, stacklevel=1)  # fmt: skip
             return

@@ -7,13 +7,16 @@ A write transaction changes pages in place, so it gives views of copies.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
+from _weakref import ref
 from itertools import count
-from typing import Any
 
 from lmdb_bindings import _memory
 from lmdb_bindings._abi import ffi
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 def of_copy(value: Any) -> memoryview:
@@ -21,27 +24,35 @@ def of_copy(value: Any) -> memoryview:
     return memoryview(_memory.copy(value))
 
 
+class _Reference(ref[object]):
+    """A weak reference that knows its number."""
+
+    __slots__ = ("number",)
+    number: int
+
+
 class LiveViews:
     """The views of one snapshot that somebody still has."""
 
     def __init__(self) -> None:
         # Of the objects that export the memory: whatever is derived from a memoryview keeps its exporter.
-        self._exporters: dict[int, weakref.KeyedRef[int, Any]] = {}
+        self._exporters: dict[int, _Reference] = {}
         self._numbers = count()
         self._at_last: Callable[[], None] | None = None
 
     def __bool__(self) -> bool:
         # The collector clears weak references that are garbage themselves, without a word.
-        for number, reference in list(self._exporters.items()):
+        for reference in list(self._exporters.values()):  # not items(): their tuples may start the collector
             if reference() is None:
-                self._exporters.pop(number, None)
+                self._exporters.pop(reference.number, None)
         return bool(self._exporters)
 
     def make(self, value: Any) -> memoryview:
         """A read-only view of what an ``MDB_val`` names, in place: a store would hit the read-only map."""
         exporter = ffi.buffer(value.mv_data, value.mv_size)
         number = next(self._numbers)
-        self._exporters[number] = weakref.KeyedRef(exporter, self._gone, number)
+        self._exporters[number] = reference = _Reference(exporter, self._gone)
+        reference.number = number
         return memoryview(exporter).toreadonly()
 
     def when_gone(self, action: Callable[[], None]) -> None:
@@ -51,8 +62,8 @@ class LiveViews:
         if not self:
             self._finish()
 
-    def _gone(self, reference: weakref.KeyedRef[int, Any]) -> None:
-        self._exporters.pop(reference.key, None)
+    def _gone(self, reference: _Reference) -> None:
+        self._exporters.pop(reference.number, None)
         if not self._exporters:
             self._finish()
 

@@ -10,9 +10,11 @@ where the object named is a :class:`~sharedlib_loader.SharedLibrary`.
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-
 from sharedlib_loader._runtime import SharedLibrary, SharedLibraryError
+
+TYPE_CHECKING = False  # see _runtime
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "sharedlib_loader.providers"
 
@@ -27,6 +29,8 @@ class ProviderBrokenError(SharedLibraryError):
 
 def providers() -> dict[str, EntryPoint]:
     """The announced libraries by name, as entry points; imports no provider."""
+    from importlib.metadata import entry_points  # 18 ms, and who has a SharedLibrary need not look for one
+
     return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
 
 
@@ -40,6 +44,8 @@ def find(name: str) -> SharedLibrary:
         ProviderNotFoundError: nobody provides it. Safe to treat as "not installed".
         ProviderBrokenError: somebody does, and fails, or two do; never to be treated as "not installed".
     """
+    from importlib.metadata import entry_points
+
     known = providers()
     if name not in known:
         raise ProviderNotFoundError(

@@ -7,23 +7,31 @@ checks it instead of hoping.
 
 Not for finding providers (see ``_discovery``) and not for building them (see ``build``). This file uses nothing but
 the standard library and nothing else of this package, so a project may copy it and keep it.
+
+A binding imports this at every start of its program, so what takes milliseconds to import is imported where it is
+needed (``pathlib``), for type checkers alone (``typing``: they take any variable ``TYPE_CHECKING`` as true), or not at
+all (``dataclasses``, ``threading``, ``re``).
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import re
 import stat
 import struct
 import sys
-import threading
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from _collections_abc import Callable  # collections.abc would bring all of collections
+from _thread import RLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any, BinaryIO, Literal
+
+    Origin = Literal["wheel", "system", "override", "already loaded"]
+    Policy = Literal["raise", "warn", "accept"]
+else:
+    Origin = Policy = str
 
 __all__ = [
     "Conflict",
@@ -40,15 +48,36 @@ __all__ = [
     "load",
 ]
 
-Origin = Literal["wheel", "system", "override", "already loaded"]
-Policy = Literal["raise", "warn", "accept"]
-
 
 # -- records ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class SharedLibrary:
+class _Record:
+    """A frozen record of its fields: compared, hashed, shown and pickled by them.
+
+    Not a dataclass: ``dataclasses`` needs ``inspect``, and its import takes longer than loading a library does.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        return self.__dict__ == other.__dict__ if type(self) is type(other) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.__dict__.values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__dict__)})"
+
+
+class SharedLibrary(_Record):
     """What a provider ships: a description, nothing that loads anything.
 
     Attributes:
@@ -62,23 +91,39 @@ class SharedLibrary:
 
     name: str
     soname: str
-    path: Path
     version: str
     distribution: str
-    version_of: Callable[[ctypes.CDLL], str] | None = None
+    version_of: Callable[[ctypes.CDLL], str] | None
 
-    def __post_init__(self) -> None:
-        if not os.path.isabs(self.path):  # the dynamic loader would search for it, or take it from the current folder
-            raise ValueError(f"{self.name}: the path of a library must be absolute, and is {os.fspath(self.path)!r}")
+    def __init__(
+        self,
+        *,
+        name: str,
+        soname: str,
+        path: str | os.PathLike[str],
+        version: str,
+        distribution: str,
+        version_of: Callable[[ctypes.CDLL], str] | None = None,
+    ) -> None:
+        file = os.fspath(path)
+        if not os.path.isabs(file):  # the dynamic loader would search for it, or take it from the current folder
+            raise ValueError(f"{name}: the path of a library must be absolute, and is {file!r}")
+        super().__init__(
+            name=name, soname=soname, path=file, version=version, distribution=distribution, version_of=version_of
+        )
+
+    @property
+    def path(self) -> Path:
+        return _as_path(self.__dict__["path"])
 
     @property
     def switch(self) -> str:
         """The environment variable that chooses another file: ``wheel``, ``system`` or an absolute path."""
-        return "SHAREDLIB_" + re.sub(r"[^A-Z0-9]", "_", self.name.upper())
+        letters = (letter if letter.isascii() and letter.isalnum() else "_" for letter in self.name.upper())
+        return "SHAREDLIB_" + "".join(letters)
 
 
-@dataclass(frozen=True)
-class Conflict:
+class Conflict(_Record):
     """Another library answers to the SONAME, so a later ``DT_NEEDED`` would bind to that one.
 
     Attributes:
@@ -86,12 +131,18 @@ class Conflict:
         version: its version; None where it cannot be read.
     """
 
-    path: Path | None
     version: str | None
 
+    def __init__(self, path: str | os.PathLike[str] | None, version: str | None) -> None:
+        super().__init__(path=None if path is None else os.fspath(path), version=version)
 
-@dataclass(frozen=True)
-class LoadedLibrary:
+    @property
+    def path(self) -> Path | None:
+        file = self.__dict__["path"]
+        return None if file is None else _as_path(file)
+
+
+class LoadedLibrary(_Record):
     """What :func:`load` did; the same record for every call.
 
     Attributes:
@@ -107,12 +158,37 @@ class LoadedLibrary:
     """
 
     name: str
-    path: Path
     soname: str
     version: str
     handle: int
     origin: Origin
     conflict: Conflict | None
+
+    def __init__(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        soname: str,
+        version: str,
+        handle: int,
+        origin: Origin,
+        conflict: Conflict | None,
+    ) -> None:
+        super().__init__(
+            name=name, path=os.fspath(path), soname=soname, version=version, handle=handle, origin=origin,
+            conflict=conflict,
+        )  # fmt: skip
+
+    @property
+    def path(self) -> Path:
+        return _as_path(self.__dict__["path"])
+
+
+def _as_path(file: str) -> Path:
+    # The records hold text, since only their readers want a Path. A property stands before the field of its name.
+    from pathlib import Path
+
+    return Path(file)
 
 
 # -- errors ----------------------------------------------------------------------------------------------------------
@@ -140,6 +216,8 @@ class SharedLibraryError(ImportError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Errors cross process pools by pickle, which knows positional arguments alone."""
+        from functools import partial
+
         return partial(type(self), tried=self.tried, cause=self.cause, cure=self.cure), (self.library, self.problem)
 
 
@@ -165,7 +243,7 @@ class SwitchError(SharedLibraryError):
 
 # -- loading ---------------------------------------------------------------------------------------------------------
 
-_lock = threading.RLock()  # re-entrant: a version_of may load what its library needs
+_lock = RLock()  # re-entrant: a version_of may load what its library needs
 _loaded: dict[SharedLibrary, LoadedLibrary] = {}
 _kept: list[ctypes.CDLL] = []  # PyPy closes a library when the object is collected
 
@@ -173,7 +251,7 @@ _kept: list[ctypes.CDLL] = []  # PyPy closes a library when the object is collec
 def _renew_lock() -> None:
     # Another thread of the parent may have held the lock at fork(); in the child nobody would ever release it.
     global _lock
-    _lock = threading.RLock()
+    _lock = RLock()
 
 
 if hasattr(os, "register_at_fork"):
@@ -208,6 +286,8 @@ def load(library: SharedLibrary, *, on_conflict: Policy = "raise") -> LoadedLibr
         error = _conflict_error(library, record, record.conflict)
         if on_conflict == "raise":
             raise error
+        import warnings
+
         warnings.warn(str(error), LibraryConflictWarning, stacklevel=2)
     return record
 
@@ -236,7 +316,7 @@ def _choose(library: SharedLibrary) -> tuple[Origin, str]:
     """What the environment switch says: the origin, and what to hand to ``dlopen``."""
     value = os.environ.get(library.switch, "wheel")
     if value == "wheel":
-        return "wheel", os.fspath(library.path)
+        return "wheel", library.__dict__["path"]
     if value == "system":
         # The SONAME, never the development name: libX.so may be a linker script, or of another version.
         return "system", library.soname
@@ -301,7 +381,7 @@ def _conflict_error(library: SharedLibrary, record: LoadedLibrary, conflict: Con
 
 
 def _cure(library: SharedLibrary, target: str) -> str:
-    if target == os.fspath(library.path):
+    if target == library.__dict__["path"]:
         return f"pip install --force-reinstall {library.distribution}"
     return f"correct or unset {library.switch}"
 
@@ -339,7 +419,7 @@ def _handle(cdll: ctypes.CDLL) -> int:
     return int(cdll._handle)
 
 
-def _path_of(cdll: ctypes.CDLL) -> Path:
+def _path_of(cdll: ctypes.CDLL) -> str:
     """The file behind a handle, as the dynamic loader knows it."""
     dlinfo = ctypes.CDLL(None).dlinfo
     dlinfo.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.POINTER(_LinkMap))]
@@ -347,7 +427,7 @@ def _path_of(cdll: ctypes.CDLL) -> Path:
     if dlinfo(_handle(cdll), _RTLD_DI_LINKMAP, ctypes.byref(link_map)) != 0:
         raise OSError(f"dlinfo fails for {cdll._name}")
     # Absolute, also where LD_LIBRARY_PATH or another caller's dlopen was not.
-    return Path(os.path.abspath(os.fsdecode(link_map.contents.l_name)))
+    return os.path.abspath(os.fsdecode(link_map.contents.l_name))
 
 
 # -- the file, before the dynamic loader sees it ---------------------------------------------------------------------
