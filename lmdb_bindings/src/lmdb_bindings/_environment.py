@@ -404,7 +404,10 @@ class Environment(Owner):
             return "is read-only"
         if options.get("max_dbs", 0) > mine["max_dbs"]:
             return f"has max_dbs={mine['max_dbs']}"
-        size, wanted = self.info()["map_size"], options.get("map_size", 0)
+        # Not by info(): whoever has the environment alone may be waiting for the registry, which this caller holds.
+        info = ffi.new("MDB_envinfo *")
+        self._engine.lib.mdb_env_info(self._handle, info)
+        size, wanted = info.me_mapsize, options.get("map_size", 0)
         if mine["map_size"] != "auto" and (wanted == "auto" or wanted > size):
             return f"has map_size={size}"
         version = options.get("lib_version")
@@ -681,7 +684,13 @@ class Environment(Owner):
 
     def _copy(self, function: str, target: bytes | int, compact: bool, txn: Transaction | None) -> None:
         # LMDB copies both snapshots otherwise, and the pages of the older one: the copy would be broken.
-        flags = c.CP_COMPACT * bool(compact or self._options["previous_snapshot"])
+        compact = bool(compact or self._options["previous_snapshot"])
+        flags = c.CP_COMPACT * compact
+        if self._remapped:
+            self._refuse_copy(compact)
+            if compact and isinstance(target, bytes):  # LMDB writes past the system's cache there, from odd addresses
+                self._copy_to_file(function + "fd", target, txn)
+                return
         if txn is None:
             self._call(function + "2", target, flags)
             return
@@ -694,6 +703,24 @@ class Environment(Owner):
             raise TypeError("Non-patched LMDB doesn't support transaction with env.copy")
         with self._access, txn._lock:
             _check(name, getattr(self._engine.lib, name)(self._live(), target, flags, txn._live()))
+
+    def _refuse_copy(self, compact: bool) -> None:
+        """Refuse what LMDB 1.0.2 copies wrongly, or not at all, of an environment with checksums or encryption."""
+        if compact and self._options["checksum"] is not None:
+            raise Error("A compact copy of an environment with checksums could not be opened: copy it without compact.")
+        if not compact and self.stat()["psize"] < os.sysconf("SC_PAGE_SIZE"):
+            raise Error(
+                "LMDB cannot copy pages with checksums or encryption that are smaller than the system's: copy with "
+                "compact=True, or migrate the records."
+            )
+
+    def _copy_to_file(self, function: str, target: bytes, txn: Transaction | None) -> None:
+        path = os.path.join(target, b"data.mdb") if self._options["subdir"] else target
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._options["mode"] & ~0o111)
+        try:
+            self._copy(function, fd, True, txn)
+        finally:
+            os.close(fd)
 
     def sync(self, force: bool = False) -> None:
         """Flush what was written; with ``sync=False`` only if ``force`` is set."""
