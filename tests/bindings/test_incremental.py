@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import lmdb_bindings as lmdb
 
 Environments = Callable[..., lmdb.Environment]
-Content = dict[Any, dict[bytes, bytes]]
+Python = Callable[..., str]
 
 
 @pytest.fixture
@@ -119,19 +120,58 @@ def test_dump_of_everything(opened: Environments, source: lmdb.Environment, tmp_
 
 
 def test_dump_beside_others(opened: Environments, source: lmdb.Environment, tmp_path: Path) -> None:
-    """A dump is of what is committed, while others read, and one writes."""
+    """A dump is made while others read; it waits for the writer of another thread, and has what that has committed."""
+    since = last(source)
     reader = source.begin()
-    before = last(source)
-    write(source, 1)
-    writer = source.begin(write=True)
-    writer.put(b"not committed", b"x")
-    dump(source, tmp_path / "dump", before)
-    expected = content(source)
-    writer.abort()
-    assert reader.get(b"00050") == b"0" * 0
+    begun = threading.Event()
+    dumping = threading.Event()
+
+    def work() -> None:
+        with source.begin(write=True) as txn:
+            begun.set()
+            dumping.wait()
+            txn.put(b"of the writer", b"value")
+
+    writer = threading.Thread(target=work)
+    writer.start()
+    begun.wait()
+    threading.Timer(0.05, dumping.set).start()
+    dump(source, tmp_path / "dump", since)
+    writer.join()
     base = opened("base")
     load(base, tmp_path / "dump")
-    assert content(base) == expected
+    assert content(base) == content(source)
+    with base.begin() as txn:
+        assert txn.get(b"of the writer") == b"value"
+    assert reader.get(b"of the writer") is None
+
+
+WITHIN_A_WRITER = """
+import faulthandler, os, sys
+import lmdb_bindings as lmdb
+faulthandler.dump_traceback_later(10, exit=True)
+env = lmdb.open(sys.argv[1], lib_version=int(sys.argv[2]))
+sink = os.open(os.devnull, os.O_WRONLY)
+os.mkdir(sys.argv[1] + "/copy")
+with env.begin(write=True) as txn:
+    txn.put(b"key", b"value")
+    try: {use}
+    except lmdb.Error as error: print("deadlock" in str(error))
+with env.begin() as txn: print(txn.get(b"key"))
+{use}
+"""
+
+
+def test_dump_within_a_writer(python: Python, tmp_path: Path) -> None:
+    """A dump in the thread that writes would wait for itself: it is refused, and the writer goes on."""
+    script = WITHIN_A_WRITER.format(use="env.dump_incremental(sink, 0)")
+    assert python(script, tmp_path / "env", "1") == "True\nb'value'"
+
+
+@pytest.mark.parametrize("use", ["env.copyfd(sink)", "env.copy(sys.argv[1] + '/copy')"])
+def test_copy_within_a_writer(python: Python, engine: int, tmp_path: Path, use: str) -> None:
+    """So would a copy that is not compact."""
+    assert python(WITHIN_A_WRITER.format(use=use), tmp_path / "env", str(engine)) == "True\nb'value'"
 
 
 def test_handles_go_on(opened: Environments, source: lmdb.Environment, tmp_path: Path) -> None:

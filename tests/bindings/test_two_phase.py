@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import lmdb_bindings as lmdb
+from lmdb_bindings.errors import CantRollbackError
 
 Environments = Callable[..., lmdb.Environment]
 
@@ -274,12 +275,12 @@ def test_only_the_last_commit(env: lmdb.Environment) -> None:
     """Only the last commit goes, only once, and only by its number."""
     numbers = [put(env, b"key", b"%d" % step) for step in range(3)]
     for number in (numbers[1], numbers[0], numbers[2] + 1, 0, 1 << 40):
-        with pytest.raises(lmdb.CantRollbackError, match="MDB_CANT_ROLLBACK"):
+        with pytest.raises(CantRollbackError, match="MDB_CANT_ROLLBACK"):
             env.rollback(number)
         assert get(env, b"key") == b"2"
     env.rollback(numbers[2])
     for number in (numbers[2], numbers[1]):
-        with pytest.raises(lmdb.CantRollbackError, match="MDB_CANT_ROLLBACK"):
+        with pytest.raises(CantRollbackError, match="MDB_CANT_ROLLBACK"):
             env.rollback(number)
     assert get(env, b"key") == b"1"
     with pytest.raises(OverflowError):

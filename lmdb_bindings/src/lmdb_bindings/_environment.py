@@ -686,6 +686,8 @@ class Environment(Owner):
         # LMDB copies both snapshots otherwise, and the pages of the older one: the copy would be broken.
         compact = bool(compact or self._options["previous_snapshot"])
         flags = c.CP_COMPACT * compact
+        if not compact:
+            self._refuse_own_writer("copy")
         if self._remapped:
             self._refuse_copy(compact)
             if compact and isinstance(target, bytes):  # LMDB writes past the system's cache there, from odd addresses
@@ -703,6 +705,12 @@ class Environment(Owner):
             raise TypeError("Non-patched LMDB doesn't support transaction with env.copy")
         with self._access, txn._lock:
             _check(name, getattr(self._engine.lib, name)(self._live(), target, flags, txn._live()))
+
+    def _refuse_own_writer(self, what: str) -> None:
+        """Refuse what makes LMDB wait for the writer, where that is this thread."""
+        if self._access.is_mine():
+            words = f"Attempt to {what} while a write transaction is active on the same thread. This would deadlock."
+            raise error(words, errno.EBUSY)
 
     def _refuse_copy(self, compact: bool) -> None:
         """Refuse what LMDB 1.0.2 copies wrongly, or not at all, of an environment with checksums or encryption."""
@@ -839,6 +847,7 @@ class Environment(Owner):
         self._require_1_0("dump_incremental()")
         if self._remapped:
             raise Error("LMDB 1.0.2 cannot dump environments with checksums or encryption: use copy()")
+        self._refuse_own_writer("dump")
         self._call("mdb_env_incr_dumpfd", fd, since)
 
     def load_incremental(self, fd: int) -> None:
