@@ -625,9 +625,9 @@ class Environment(Owner):
     def _known(self, key: bytes | None, txn: Transaction | None) -> _Database | None:
         """The handle that is open already, unless another transaction has opened it and has not ended."""
         known = self._databases.get(key)
-        if known is None or known._pending is None or (txn is not None and known._pending is txn._top()):
-            return known
-        return None
+        opener = None if known is None else known._pending
+        mine = opener is None or opener._thread == get_ident() or (txn is not None and opener is txn._top())
+        return known if mine else None
 
     def _forget(self, databases: list[_Database]) -> None:
         """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""

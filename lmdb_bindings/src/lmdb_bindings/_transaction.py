@@ -327,7 +327,7 @@ class Transaction(Owner, Generic[V]):
                 raise error("prepare() is for write transactions that are not nested", errno.EINVAL)
             self._refuse_strangers()
             self._end_dependents()
-            if not (self._mutations or self._opened) and self.env._engine.library.origin != "wheel":
+            if not (self._mutations or self._opened) and self.env._engine.library.origin in ("system", "override"):
                 # Without the provider's fix, LMDB ends a transaction that has nothing to write, and frees it twice.
                 raise error("prepare() of a transaction that has written nothing", errno.EINVAL)
             self._end_direct()
