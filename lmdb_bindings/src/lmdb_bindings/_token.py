@@ -83,13 +83,14 @@ class TokenLock:
         """Do with the lock what a finalizer has to do, now, or leave it: a finalizer runs in the middle of anything,
         and whoever has the lock may be waiting for what its thread has.
         """
-        if self._owner != get_ident():
+        me = get_ident()
+        if self._owner != me:
             try:
                 del self.token[0]
             except IndexError:
                 self.left.append(end)
                 return
-            self._owner = get_ident()
+            self._owner = me
             self._depth = 0
         self._depth += 1
         try:
