@@ -56,7 +56,7 @@ void lmdb_pages_blake2b(const MDB_val *src, MDB_val *dst, const MDB_val *key);
  *
  * LMDB 1.0.2 keeps decrypted pages for as long as some transaction of the process uses their neighbourhood, and does
  * not notice when such a page has been given new contents: with transactions that overlap without a gap, or one that
- * spills, it reads old pages, whatever function encrypts. No callback can prevent that.
+ * spills, it reads old pages, whatever function encrypts. The liblmdb of this wheel is mended (vendor/lock.toml).
  */
 #define LMDB_PAGES_KEY_SIZE 32u
 #define LMDB_PAGES_TAG_SIZE 24u /* the last argument of mdb_env_set_encrypt */

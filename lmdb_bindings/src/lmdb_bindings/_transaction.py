@@ -53,8 +53,8 @@ class Transaction(Owner, Generic[V]):
         db: the database that methods use where none is given; None for the main one.
         parent: the write transaction to nest in.
         write: may write. One write transaction exists at a time; others wait, in this and in other processes.
-        buffers: give keys and values as read-only memoryviews of the map, valid until the transaction ends or
-            writes; False gives bytes.
+        buffers: give keys and values as read-only memoryviews: of the map in a read transaction, whose snapshot they
+            keep, and of copies in a write transaction; False gives bytes.
 
     Raises:
         Error: a subclass by the return code; or this thread has a write transaction already.
