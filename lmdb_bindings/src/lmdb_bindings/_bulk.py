@@ -1,13 +1,14 @@
 """Many records at once, by liblmdb_bulk: one call of C for a batch. ``_plain`` does the same in Python.
 
-Python makes objects fastest by its own C code, so a batch comes back as one pickle, of the kind that holds nothing but
-a list of bytes, and goes in as one list of ``marshal``. Both are made and read by this process alone. A batch that is
-not all of exact ``bytes`` is left to ``_plain``.
+Python makes objects fastest by its own C code. So pairs of short strings come back as rows for ``struct``, all else as
+one pickle, of the kind that holds nothing but a list of bytes; and a batch goes in as one list of ``marshal``. All are
+made and read by this process alone. A batch that is not all of exact ``bytes`` is left to ``_plain``.
 """
 
 from __future__ import annotations
 
 import marshal
+from struct import Struct
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _ALL = 2**64 - 1
 _MARSHAL_VERSION = 2  # without references to what came before
+_PAIR = Struct(f"{b.FIELD}p{b.FIELD}p")
 
 
 class Library:
@@ -112,16 +114,15 @@ class Direct:
 
 
 class Output:
-    """Room for the pickle of a batch."""
+    """Room for a batch, as rows of pairs or as a pickle."""
 
-    CAPACITY = 1 << 18
+    CAPACITY = 1 << 19
     """Bytes; a single record that needs more gets room of its own."""
 
     __slots__ = ("_memory", "_stream", "output")
 
     def __init__(self) -> None:
         self.output = ffi.new("lmdb_bulk_output *")
-        self.output.format = b.PICKLE
         self._use(self.CAPACITY)
 
     def _use(self, capacity: int) -> None:
@@ -130,21 +131,33 @@ class Output:
         self.output.stream = self._memory
         self.output.capacity = capacity
 
-    def read(self) -> list[Any]:
-        """The batch that C has written."""
+    def read(self) -> tuple[Any, int]:
+        """The batch that C has written: an iterator, maybe over this room, and how many of its entries are a record."""
+        output = self.output
+        stream = self._stream[: output.stream_size]
+        if output.format == b.ROWS:
+            return _PAIR.iter_unpack(stream), 1
         from _pickle import loads  # that of pickle, whose import takes 2 ms
 
-        batch: list[Any] = loads(self._stream[: self.output.stream_size])  # written by C, a call ago
-        return batch
+        batch: list[Any] = loads(stream)  # written by C, a call ago
+        return iter(batch), 2 if output.what == b.KEYS | b.VALUES else 1
 
-    def grow(self) -> None:
-        """Make room for the record that did not fit in."""
-        self._use(self.output.needed)
+    def make_room(self) -> None:
+        """Let it take the record that did not fit in: by another format, or with as much memory as that needs."""
+        if self.output.needed == 0:
+            self.output.format = b.PICKLE
+        else:
+            self._use(self.output.needed)
 
     def shrink(self) -> None:
         """Give back the room that one record needed."""
         if self.output.capacity != self.CAPACITY:
             self._use(self.CAPACITY)
+
+
+def _best(what: int) -> int:
+    """The format to begin with."""
+    return b.ROWS if what == b.KEYS | b.VALUES else b.PICKLE
 
 
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
@@ -155,7 +168,10 @@ class Scan:
 
     def __init__(self, txn: Transaction, dbi: int, what: int, within: Range, state: int, limit: int | None) -> None:
         self._library = txn._bulk
+        self._room: Output | None = None
+        self._format = _best(what)
         self._what = what
+        self.width = 1
         self._flags = within.flags
         self.nodup = bool(within.flags & b.NODUP)
         self._scan = scan = ffi.new("lmdb_bulk_scan *")
@@ -198,26 +214,31 @@ class Scan:
     def remaining(self, remaining: int) -> None:
         self._scan.remaining = remaining
 
-    def read(self, cursor: Any, count: int) -> list[Any]:
-        """The next records, at most ``count``; see :meth:`_plain.Scan.read`."""
-        library, scan = self._library, self._scan
-        room = library.output()
-        try:
-            output = room.output
-            output.what, output.limit = self._what, count
-            scan.cursor = cursor
-            rc = library.lib.lmdb_bulk_scan_next(scan, output)
-            if rc == b.TOO_LARGE:
-                room.grow()
-                output.limit = 1
-                rc = library.lib.lmdb_bulk_scan_next(scan, output)
-            if rc and rc != c.NOTFOUND and not output.count:
-                raise error("mdb_cursor_get", rc)
-            batch: list[Any] = room.read()
-            return batch
-        finally:
-            room.shrink()
-            library.put_output_back(room)
+    def read(self, cursor: Any, count: int) -> Any:
+        """The next records, at most ``count``; see :meth:`_plain.Scan.read`. They are read before the next call."""
+        scan_next, scan = self._library.lib.lmdb_bulk_scan_next, self._scan
+        room = self._room
+        if room is None:
+            room = self._room = self._library.output()
+        output = room.output
+        output.format, output.what, output.limit = self._format, self._what, count
+        scan.cursor = cursor
+        while (rc := scan_next(scan, output)) == b.TOO_LARGE:
+            room.make_room()
+            output.limit = 1
+        if output.format != self._format:
+            self._format = output.format  # and more of the kind will come
+        if rc and rc != c.NOTFOUND and not output.count:
+            raise error("mdb_cursor_get", rc)
+        batch, self.width = room.read()
+        room.shrink()
+        return batch
+
+    def close(self) -> None:
+        """Nothing more is read of the last batch: others may have the room."""
+        room, self._room = self._room, None
+        if room is not None:
+            self._library.put_output_back(room)
 
     def read_columns(self, cursor: Any, count: int) -> Columns:
         """The next records, at most ``count``, in columns; see :meth:`_plain.Scan.read_columns`."""
@@ -278,21 +299,19 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
     room = library.output()
     try:
         output = room.output
-        result: list[Any] | None = None
-        output.what, output.limit = what, _ALL
+        result: list[Any] = []
+        output.format, output.what, output.limit = _best(what), what, _ALL
         while True:
             rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, output)
             if rc == b.TOO_LARGE:
-                room.grow()
+                room.make_room()
                 continue
             if rc == b.BAD_INPUT:
                 return _plain.get_many(txn, dbi, keys, what, flags)
             if rc:
                 raise at_record(given.done, error("mdb_cursor_get", rc))
-            if result is None:
-                result = room.read()
-            else:
-                result += room.read()
+            batch, width = room.read()
+            result += batch if width == 1 else zip(batch, batch)  # noqa: B905 (one iterator, twice)
             if given.done == given.count:
                 return result
     finally:
