@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lmdb_bindings as lmdb
-from lmdb_bindings import _bulk, _engine, _plain
+from lmdb_bindings import _bulk, _columns, _engine, _plain, _streams
 
 
 @pytest.fixture(params=[0, 1], ids=["engine 0.9", "engine 1.0"])
@@ -18,26 +18,30 @@ def engine(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+# How many records at once are handled: by the bulk library, as CPython or as PyPy does it, or by the same in Python.
+EXCHANGES: dict[str, Any] = {"bulk": _streams, "columns": _columns, "plain": None}
+
+
 @pytest.fixture
 def take(engine: int) -> Iterator[Callable[[str], None]]:
-    """Let the transactions of the engine that begin from now on handle many records by ``bulk``, the bulk library, or by
-    ``plain``, the same in Python.
-    """
+    """Let the transactions of the engine that begin from now on handle many records in one of the ways."""
     used = _engine.engine("1.0" if engine else "0.9")
     bulk, records = used.bulk, used.records
 
     def take(path: str) -> None:
-        if path == "bulk" and bulk is None:
-            pytest.skip("the bulk library is not in use: PyPy, or the switch says so")
-        used.bulk = bulk if path == "bulk" else None
-        used.records = _bulk if path == "bulk" else _plain
+        exchange = EXCHANGES[path]
+        if exchange is None:
+            used.bulk, used.records = None, _plain
+        elif bulk is None:
+            pytest.skip("the bulk library is not in use: the switch says so")
+        else:
+            used.bulk, used.records = _bulk.Library(bulk.lib, used.lib, exchange), _bulk
 
     yield take
-    used.bulk = bulk
-    used.records = records
+    used.bulk, used.records = bulk, records
 
 
-@pytest.fixture(params=["bulk", "plain"])
+@pytest.fixture(params=EXCHANGES)
 def path(request: pytest.FixtureRequest, take: Callable[[str], None]) -> str:
     """How many records at once are handled."""
     take(request.param)

@@ -1,14 +1,10 @@
 """Many records at once, by liblmdb_bulk: one call of C for a batch. ``_plain`` does the same in Python.
 
-Python makes objects fastest by its own C code. So pairs of short strings come back as rows for ``struct``, all else as
-one pickle, of the kind that holds nothing but a list of bytes; and a batch goes in as one list of ``marshal``. All are
-made and read by this process alone. A batch that is not all of exact ``bytes`` is left to ``_plain``.
+How a batch crosses is the interpreter's matter: see ``_streams`` and ``_columns``. One that is not all of exact
+``bytes`` is left to ``_plain``.
 """
 
 from __future__ import annotations
-
-import marshal
-from struct import Struct
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
@@ -23,12 +19,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lmdb_bindings._database import _Database
+    from lmdb_bindings._generic import T
     from lmdb_bindings._range import Range
     from lmdb_bindings._transaction import Transaction
 
 _ALL = 2**64 - 1
-_MARSHAL_VERSION = 2  # without references to what came before
-_PAIR = Struct(f"{b.FIELD}p{b.FIELD}p")
 
 
 class Library:
@@ -37,38 +32,39 @@ class Library:
     Args:
         lib: its functions, by CFFI.
         engine: those of the engine.
+        exchange: the module by whose ``Output`` and ``Input`` records cross.
     """
 
-    def __init__(self, lib: Any, engine: Any) -> None:
+    def __init__(self, lib: Any, engine: Any, exchange: Any) -> None:
         self.lib = lib
+        self._exchange = exchange
         self.engine = ffi.new("lmdb_bulk_engine *")
         for name in ("get", "put", "cmp", "cursor_open", "cursor_close", "cursor_get", "cursor_put", "cursor_del",
                      "cursor_count"):  # fmt: skip
             setattr(self.engine, name, getattr(engine, "mdb_" + name))
-        self._spare: list[Direct] = []
-        self._outputs: list[Output] = []
+        self._spare: dict[type, list[Any]] = {Direct: [], exchange.Output: [], exchange.Input: []}
 
     def direct(self) -> Direct:
-        """Single records of a transaction: a spare one, or new."""
+        """Single records of a transaction. The caller puts it back, like what the next two give."""
+        return self._take(Direct, self)
+
+    def output(self) -> Any:
+        """Room for a batch that comes out."""
+        return self._take(self._exchange.Output)
+
+    def input(self) -> Any:
+        """Room for a batch that goes in."""
+        return self._take(self._exchange.Input)
+
+    def _take(self, kind: type[T], *arguments: Any) -> T:
         try:
-            return self._spare.pop()
+            return self._spare[kind].pop()
         except IndexError:
-            return Direct(self)
+            return kind(*arguments)
 
-    def put_back(self, direct: Direct) -> None:
-        """Keep one whose transaction has ended for the next."""
-        self._spare.append(direct)
-
-    def output(self) -> Output:
-        """Room for a batch; the caller puts it back."""
-        try:
-            return self._outputs.pop()
-        except IndexError:
-            return Output()
-
-    def put_output_back(self, output: Output) -> None:
-        """Keep the room for the next batch."""
-        self._outputs.append(output)
+    def put_back(self, thing: Any) -> None:
+        """Keep what was taken for the next."""
+        self._spare[type(thing)].append(thing)
 
 
 class Direct:
@@ -113,53 +109,6 @@ class Direct:
         self.database = None
 
 
-class Output:
-    """Room for a batch, as rows of pairs or as a pickle."""
-
-    CAPACITY = 1 << 19
-    """Bytes; a single record that needs more gets room of its own."""
-
-    __slots__ = ("_memory", "_stream", "output")
-
-    def __init__(self) -> None:
-        self.output = ffi.new("lmdb_bulk_output *")
-        self._use(self.CAPACITY)
-
-    def _use(self, capacity: int) -> None:
-        self._memory = _new_uncleared("char[]", capacity)
-        self._stream = memoryview(ffi.buffer(self._memory))
-        self.output.stream = self._memory
-        self.output.capacity = capacity
-
-    def read(self) -> tuple[Any, int]:
-        """The batch that C has written: an iterator, maybe over this room, and how many of its entries are a record."""
-        output = self.output
-        stream = self._stream[: output.stream_size]
-        if output.format == b.ROWS:
-            return _PAIR.iter_unpack(stream), 1
-        from _pickle import loads  # that of pickle, whose import takes 2 ms
-
-        batch: list[Any] = loads(stream)  # written by C, a call ago
-        return iter(batch), 2 if output.what == b.KEYS | b.VALUES else 1
-
-    def make_room(self) -> None:
-        """Let it take the record that did not fit in: by another format, or with as much memory as that needs."""
-        if self.output.needed == 0:
-            self.output.format = b.PICKLE
-        else:
-            self._use(self.output.needed)
-
-    def shrink(self) -> None:
-        """Give back the room that one record needed."""
-        if self.output.capacity != self.CAPACITY:
-            self._use(self.CAPACITY)
-
-
-def _best(what: int) -> int:
-    """The format to begin with."""
-    return b.ROWS if what == b.KEYS | b.VALUES else b.PICKLE
-
-
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 
 
@@ -168,8 +117,7 @@ class Scan:
 
     def __init__(self, txn: Transaction, dbi: int, what: int, within: Range, state: int, limit: int | None) -> None:
         self._library = txn._bulk
-        self._room: Output | None = None
-        self._format = _best(what)
+        self._room: Any = None
         self._what = what
         self.width = 1
         self._flags = within.flags
@@ -220,15 +168,12 @@ class Scan:
         room = self._room
         if room is None:
             room = self._room = self._library.output()
-        output = room.output
-        output.format, output.what, output.limit = self._format, self._what, count
+        room.begin(self._what, count)
         scan.cursor = cursor
-        while (rc := scan_next(scan, output)) == b.TOO_LARGE:
+        while (rc := scan_next(scan, room.output)) == b.TOO_LARGE:
             room.make_room()
-            output.limit = 1
-        if output.format != self._format:
-            self._format = output.format  # and more of the kind will come
-        if rc and rc != c.NOTFOUND and not output.count:
+            room.output.limit = 1
+        if rc and rc != c.NOTFOUND and not room.output.count:
             raise error("mdb_cursor_get", rc)
         batch, self.width = room.read()
         room.shrink()
@@ -238,7 +183,7 @@ class Scan:
         """Nothing more is read of the last batch: others may have the room."""
         room, self._room = self._room, None
         if room is not None:
-            self._library.put_output_back(room)
+            self._library.put_back(room)
 
     def read_columns(self, cursor: Any, count: int) -> Columns:
         """The next records, at most ``count``, in columns; see :meth:`_plain.Scan.read_columns`."""
@@ -292,17 +237,14 @@ def _column(room: tuple[Any, Any], records: int) -> tuple[Any, Any]:
 def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: int) -> list[Any]:
     """Look up keys, in their order: see :func:`_plain.get_many`."""
     library, bulk = txn._bulk, txn._bulk_of(dbi)
-    source = _input(keys)
-    if source is None:
-        return _plain.get_many(txn, dbi, keys, what, flags)
-    given, _stream = source
-    room = library.output()
+    source, room = library.input(), library.output()
     try:
-        output = room.output
-        result: list[Any] = []
-        output.format, output.what, output.limit = _best(what), what, _ALL
+        if not source.write_keys(keys):
+            return _plain.get_many(txn, dbi, keys, what, flags)
+        given, result = source.input, []
+        room.begin(what, _ALL, missing=bool(flags & b.MISSING))
         while True:
-            rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, output)
+            rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, room.output)
             if rc == b.TOO_LARGE:
                 room.make_room()
                 continue
@@ -315,8 +257,7 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
             if given.done == given.count:
                 return result
     finally:
-        room.shrink()
-        library.put_output_back(room)
+        _put_back(library, source, room)
 
 
 def put_many(
@@ -324,19 +265,26 @@ def put_many(
 ) -> tuple[int, int, BaseException | None]:
     """Store records: see :func:`_plain.put_many`."""
     library, bulk = txn._bulk, txn._bulk_of(dbi)
-    source = _input(pairs)
-    if source is None:
-        return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
-    given, _stream = source
-    added = ffi.new("size_t *")
-    rc = library.lib.lmdb_bulk_put_many(bulk, given, flags, added)
-    done, stored = given.done, added[0]
+    source, added = library.input(), ffi.new("size_t *")
+    try:
+        rc = b.BAD_INPUT
+        if source.write_pairs(pairs):
+            rc = library.lib.lmdb_bulk_put_many(bulk, source.input, flags, added)
+        done, stored = source.input.done, added[0]
+    finally:
+        _put_back(library, source)
     if rc == b.BAD_INPUT:
         return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
     if rc == c.KEYEXIST and lenient:  # not in order: the rest may be no better
         more, further, problem = _plain.put_many(txn, dbi, pairs[done:], flags, lenient=True)
         return done + more, stored + further, problem
     return done, stored, error("mdb_cursor_put", rc) if rc else None
+
+
+def _put_back(library: Library, *things: Any) -> None:
+    for thing in things:
+        thing.shrink()
+        library.put_back(thing)
 
 
 def count_range(txn: Transaction, dbi: int, within: Range) -> int:
@@ -358,20 +306,6 @@ def delete_range(txn: Transaction, dbi: int, within: Range, limit: int | None) -
     most = _ALL if limit is None else min(limit, _ALL)
     rc = library.lib.lmdb_bulk_delete_range(bulk, lower, upper, within.flags, most, count)
     return count[0], error("mdb_cursor_del", rc) if rc else None
-
-
-def _input(records: Any) -> Any:
-    """The records as ``lmdb_bulk_input``, with the memory that it names; None where C cannot read them."""
-    try:
-        stream = marshal.dumps(records, _MARSHAL_VERSION)
-    except ValueError:  # not a type that marshal knows, or too many
-        return None
-    given = ffi.new("lmdb_bulk_input *")
-    given.format = b.MARSHAL
-    memory = ffi.from_buffer(stream)
-    given.stream = ffi.cast("char *", memory)
-    given.stream_size = len(stream)
-    return given, memory
 
 
 def _bounds(within: Range) -> tuple[Any, Any, list[Any]]:

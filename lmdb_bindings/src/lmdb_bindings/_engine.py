@@ -89,14 +89,10 @@ def _bulk_is_wanted() -> bool:
 
 
 def _bulk(lib: Any) -> tuple[Any, Any]:
-    """The bulk library over an engine, or None, and the module that handles many records at once.
-
-    It serves CPython, where a crossing into C costs more than LMDB's own work. PyPy compiles the crossings, and its
-    loops are faster than any stream of records.
-    """
+    """The bulk library over an engine, or None, and the module that handles many records at once."""
     from lmdb_bindings import _plain
 
-    if not _bulk_is_wanted() or sys.implementation.name != "cpython":
+    if not _bulk_is_wanted():
         return None, _plain
     from lmdb_bindings import _bulk
 
@@ -104,7 +100,18 @@ def _bulk(lib: Any) -> tuple[Any, Any]:
         library = liblmdb_wheel.load_bulk(on_conflict="accept")
     except SharedLibraryError:  # a distributor may leave it out: nothing is lost but speed
         return None, _plain
-    return _bulk.Library(ffi.dlopen(ffi.cast("void *", library.handle)), lib), _bulk
+    return _bulk.Library(ffi.dlopen(ffi.cast("void *", library.handle)), lib, _exchange()), _bulk
+
+
+def _exchange() -> Any:
+    """How records cross the fastest: CPython makes objects by its own C code, PyPy by loops that it compiles."""
+    if sys.implementation.name == "cpython":
+        from lmdb_bindings import _streams
+
+        return _streams
+    from lmdb_bindings import _columns
+
+    return _columns
 
 
 def loaded_libraries() -> dict[str, LoadedLibrary]:

@@ -1,6 +1,6 @@
 """Many records at once, in Python over LMDB's own functions: what ``_bulk`` does in one call, with the same results.
 
-Used where the bulk library is not, and on PyPy, whose compiler makes these loops faster than any stream.
+Used where the bulk library is not, and for what it does not take: views, and keys that are no exact ``bytes``.
 """
 
 from __future__ import annotations
