@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from lmdb_bindings._database import _Database
-    from lmdb_bindings._generic import T
     from lmdb_bindings._range import Range
     from lmdb_bindings._transaction import Transaction
 
@@ -46,7 +45,8 @@ class Library:
 
     def direct(self) -> Direct:
         """Single records of a transaction. The caller puts it back, like what the next two give."""
-        return self._take(Direct, self)
+        direct: Direct = self._take(Direct, self)
+        return direct
 
     def output(self) -> Any:
         """Room for a batch that comes out."""
@@ -56,7 +56,7 @@ class Library:
         """Room for a batch that goes in."""
         return self._take(self._exchange.Input)
 
-    def _take(self, kind: type[T], *arguments: Any) -> T:
+    def _take(self, kind: type, *arguments: Any) -> Any:
         try:
             return self._spare[kind].pop()
         except IndexError:
@@ -164,8 +164,9 @@ class Scan:
 
     def read(self, cursor: Any, count: int) -> Any:
         """The next records, at most ``count``; see :meth:`_plain.Scan.read`. They are read before the next call."""
-        scan_next, scan = self._library.lib.lmdb_bulk_scan_next, self._scan
-        room = self._room
+        scan_next, scan, room = self._library.lib.lmdb_bulk_scan_next, self._scan, self._room
+        if scan.state == b.END:
+            return iter(())
         if room is None:
             room = self._room = self._library.output()
         room.begin(self._what, count)
@@ -241,7 +242,8 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
     try:
         if not source.write_keys(keys):
             return _plain.get_many(txn, dbi, keys, what, flags)
-        given, result = source.input, []
+        given = source.input
+        result: list[Any] = []
         room.begin(what, _ALL, missing=bool(flags & b.MISSING))
         while True:
             rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, room.output)

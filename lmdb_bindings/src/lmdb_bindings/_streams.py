@@ -14,7 +14,6 @@ from lmdb_bindings._abi import ffi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
 _MARSHAL_VERSION = 2  # without references to what came before
@@ -88,7 +87,7 @@ class Input:
         self.input.format = b.MARSHAL
         self._memory: Any = None
 
-    def write(self, records: Sequence[Any]) -> bool:
+    def write(self, records: Any) -> bool:
         """Put keys or pairs there; False where they cannot be. C refuses what is no exact ``bytes``."""
         try:
             stream = marshal.dumps(records, _MARSHAL_VERSION)

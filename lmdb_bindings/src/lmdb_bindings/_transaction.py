@@ -789,12 +789,15 @@ class Transaction(Owner, Generic[V]):
         """Store many records: how many were taken, and how many stored. With ``last``, which is told of the last
         record of each batch, those that are not in order are left out.
         """
-        source, taken, added, size = iter(items), 0, 0, 16
+        source, taken, added = iter(items), 0, 0
         interruption: BaseException | None = None
         while interruption is None:
             batch: list[Any] = []
-            try:
-                batch += islice(source, size)  # outside the lock: it may wait for another thread
+            try:  # outside the lock: it may wait for another thread
+                batch += islice(source, _SAMPLE)
+                if len(batch) == _SAMPLE:
+                    alike = _BATCH_BYTES // (64 + len(batch[-1][0]) + len(batch[-1][1]))
+                    batch += islice(source, min(alike, _BATCH - _SAMPLE))
             except BaseException as raised:  # noqa: BLE001 (raised again, after what came before it)
                 interruption = raised
             if not batch:
@@ -812,7 +815,6 @@ class Transaction(Owner, Generic[V]):
                 if isinstance(problem, Error):
                     problem.record = taken
                 raise problem
-            size = max(1, min(_BATCH, _BATCH_BYTES // (64 + len(batch[-1][0]) + len(batch[-1][1]))))
         if interruption is not None:
             raise interruption
         return taken, added
@@ -889,5 +891,8 @@ _ERRNOS = -30000
 _BATCH = 1000
 """Records that are taken from an iterable at once, at most."""
 
+_SAMPLE = 16
+"""Records that are taken first, to see how large they are."""
+
 _BATCH_BYTES = 1 << 22
-"""Bytes that these have, if all are like the last one seen."""
+"""Bytes that the others have, if all are like the last of these."""
