@@ -20,6 +20,7 @@ ENGINES = {
 # header, and theirs goes beside each one's. None links an engine: they are handed its functions, or called by it.
 EXTENSIONS = {
     "bulk/lmdb_bulk.h": ("liblmdb_bulk.so.0", ("bulk/lmdb_bulk.c",), ("lmdb_bulk_",), ("0.9", "1.0")),
+    "fast/lmdb_fast.h": ("liblmdb_fast.so.0", ("fast/lmdb_fast.c",), ("lmdb_fast_",), ("0.9", "1.0")),
     "pages/lmdb_pages.h": (
         "liblmdb_pages.so.0",
         ("pages/lmdb_pages.c", "upstream/monocypher/monocypher.c"),
@@ -27,6 +28,9 @@ EXTENSIONS = {
         ("1.0",),
     ),
 }
+
+# What the process that loads a library has, and no library that it could be linked with: CPython's stable ABI.
+FROM_THE_PROCESS = {"liblmdb_fast.so.0": ("-Wl,-z,undefs",)}
 
 # As upstream builds it: zig defines NDEBUG with any -O, and LMDB's own consistency checks would be gone.
 FLAGS = ("-UNDEBUG",)
@@ -64,6 +68,7 @@ def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
             sources=tuple(ROOT / source for source in sources),
             exports=tuple(export for prefix in prefixes for export in public_names(header, prefix)),
             flags=(*FLAGS, *(f"-I{folder}" for folder in included)),
+            libraries=FROM_THE_PROCESS.get(soname, ()),
         )
         library.build(toolchain, package / "lib", work)
         for engine in engines:

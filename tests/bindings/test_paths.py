@@ -1,4 +1,4 @@
-"""Many records at once, four times over: by the bulk library in both ways, in Python, and by a model; all must agree.
+"""The same calls by every path (see the fixture ``take``), and by a model; all must agree.
 
 They get the same databases and the same calls, and are compared in results, exceptions, their messages and ``record``,
 where a cursor is left, and what the database holds in the end.
@@ -21,7 +21,7 @@ Pair = tuple[bytes, bytes]
 Take = Callable[[str], None]
 Call = tuple[str, dict[str, Any]]
 
-PATHS = ("bulk", "columns", "plain")  # of the fixture `take`
+PATHS = ("fast", "bulk", "columns", "plain")  # of the fixture `take`
 
 FLAGS: dict[str, dict[str, Any]] = {
     "plain": {},

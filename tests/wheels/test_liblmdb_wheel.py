@@ -66,11 +66,14 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
         "liblmdb_wheel/lib/liblmdb.so.0",
         "liblmdb_wheel/lib/liblmdb.so.1",
         "liblmdb_wheel/lib/liblmdb_bulk.so.0",
+        "liblmdb_wheel/lib/liblmdb_fast.so.0",
         "liblmdb_wheel/lib/liblmdb_pages.so.0",
         "liblmdb_wheel/include/0.9/lmdb.h",
         "liblmdb_wheel/include/0.9/lmdb_bulk.h",
+        "liblmdb_wheel/include/0.9/lmdb_fast.h",
         "liblmdb_wheel/include/1.0/lmdb.h",
         "liblmdb_wheel/include/1.0/lmdb_bulk.h",
+        "liblmdb_wheel/include/1.0/lmdb_fast.h",
         "liblmdb_wheel/include/1.0/lmdb_pages.h",
     }
     assert {name[len(info) :] for name in names if name.startswith(info + "licenses/")} == {

@@ -83,6 +83,8 @@ class Direct:
 
     __slots__ = ("_memory", "bulk", "copied", "database", "get", "put")
 
+    state = None  # of `_fast`
+
     def __init__(self, library: Library) -> None:
         self._memory = ffi.new("char[]", self.COPIED)
         self.copied = ffi.buffer(self._memory)
@@ -94,17 +96,28 @@ class Direct:
         self.put = library.lib.lmdb_bulk_put
         self.database: _Database | None = None
 
-    def ways(self) -> tuple[Any, Any, Any, Any, _Database | None]:
-        """What :meth:`Transaction.get` and ``put`` need of it: attributes cost more than locals."""
+    def ways(self) -> tuple[Any, ...]:
+        """What the methods of :class:`Transaction` need of it: attributes cost more than locals."""
         return self.get, self.put, self.bulk, self.copied, self.database
 
-    def use(self, database: _Database) -> None:
+    def begin(self, txn: Any, _token: list[None]) -> None:
+        """Serve a transaction of LMDB's."""
+        self.bulk.txn = txn
+
+    def use(self, database: _Database, **_: bool) -> None:
         """Point it at a database."""
         self.bulk.dbi = database._dbi
         self.database = database
 
+    def stop_puts(self) -> None:
+        """Nothing: the methods in Python know what comes before a write."""
+
+    def forget(self) -> None:
+        """Point it at no database."""
+        self.database = None
+
     def end(self) -> None:
-        """Point it at no transaction."""
+        """Serve no transaction."""
         self.bulk.txn = ffi.NULL
         self.database = None
 
