@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 from _thread import get_ident
 from itertools import islice
 
@@ -163,6 +164,21 @@ class Transaction(Owner, Generic[V]):
             return of_copy
         self._views = LiveViews()
         return self._views.make
+
+    def _let_views_be_copies(self) -> None:
+        """Before a database is opened in it: what LMDB thinks of the handle is settled by the end of the transaction,
+        which must not wait for views.
+        """
+        if self._views is None:
+            return
+        if self._views:
+            gc.collect()  # some may be garbage
+            if self._views:
+                raise Error(
+                    "Memoryviews of this transaction are alive, so no database can be opened in it: let go of them, or "
+                    "open databases before."
+                )
+        self._views.copy_from_now_on()
 
     def _nest(self, parent: Transaction) -> None:
         if not parent._write:
