@@ -17,6 +17,8 @@ from functools import partial
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
+from sharedlib_loader import LoadedLibrary, SharedLibraryError
+
 import liblmdb_wheel
 from liblmdb_wheel import linking
 from liblmdb_wheel.data_format import engine_of
@@ -42,7 +44,7 @@ def _passes(name: str, check: Check) -> bool:
     try:
         print(f"ok      {name}: {check()}")
     except Exception as error:  # noqa: BLE001 (whatever goes wrong is the finding)
-        print(f"FAILED  {name}: {error if isinstance(error, (SelftestError, ImportError)) else repr(error)}")
+        print(f"FAILED  {name}: {error if isinstance(error, (SelftestError, SharedLibraryError)) else repr(error)}")
         return False
     return True
 
@@ -73,6 +75,14 @@ def _loads(engine: str) -> str:
 _MDB_RDONLY = 0x20000
 
 
+def _loaded(engine: str) -> LoadedLibrary:
+    """The loaded engine, for the checks that need one; why it does not load is the first check's to say."""
+    try:
+        return liblmdb_wheel.load(engine)
+    except SharedLibraryError as error:
+        raise SelftestError("it does not load") from error
+
+
 class _Value(ctypes.Structure):
     """``MDB_val``. Its data is no ``c_char_p``: nothing ends it but its size."""
 
@@ -89,7 +99,7 @@ def _writes_and_reads(engine: str) -> str:
 
 def _round_trip(engine: str, folder: str) -> bytes:
     """Store a record in a new environment, and read it in another transaction."""
-    library = ctypes.CDLL(os.fspath(liblmdb_wheel.load(engine).path))  # the same handle
+    library = ctypes.CDLL(os.fspath(_loaded(engine).path))  # the same handle
     library.mdb_strerror.restype = ctypes.c_char_p
     env, txn, dbi = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint()
     text = ctypes.create_string_buffer(b"key, value")
@@ -119,7 +129,7 @@ def _round_trip(engine: str, folder: str) -> bytes:
 def _has_its_header(engine: str) -> str:
     header = liblmdb_wheel.include_dir(engine) / "lmdb.h"
     numbers = re.findall(r"^#define MDB_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)$", header.read_text(), re.MULTILINE)
-    _expect(".".join(numbers), liblmdb_wheel.load(engine).version, f"the version in {header}")
+    _expect(".".join(numbers), _loaded(engine).version, f"the version in {header}")
     return f"{header}, of the library's version"
 
 
