@@ -17,12 +17,11 @@ from functools import partial
 from importlib.metadata import distribution, entry_points
 from pathlib import Path
 
-from sharedlib_loader import LoadedLibrary, SharedLibraryError
-
 import liblmdb_wheel
 from liblmdb_wheel import linking
 from liblmdb_wheel.data_format import engine_of
 from liblmdb_wheel.tools import TOOLS, tool_path
+from sharedlib_loader import LoadedLibrary, SharedLibraryError
 
 Check = Callable[[], str]
 """Gives what it found, in some words, or raises."""
