@@ -127,6 +127,25 @@ def test_pkg_config_finds_the_chosen_engine_by_the_usual_name(engine: str, moved
         check(link(tmp_path, flags.strip()), moved, engine)
 
 
+@pytest.mark.parametrize("compiler", ["zig", "cc"])
+def test_meson_asks_pkgconf(compiler: str, engine: str, moved: Path, tmp_path: Path) -> None:
+    """Meson finds the engine by pkgconf's entry point, and installs the program without the RPATH of its build."""
+    if compiler == "cc" and not shutil.which("cc"):
+        pytest.skip("this machine has no compiler of its own; zig is tested")
+    (tmp_path / "version.c").write_text(SOURCE)
+    program = f"executable('version', 'version.c', dependencies: dependency('lmdb-{engine}'), install: true)"
+    (tmp_path / "meson.build").write_text(f"project('version', 'c')\n{program}\n")
+    tools = {"PKG_CONFIG": shlex.join([str(moved), "-m", "pkgconf"]), "NINJA": BIN / "ninja"}
+    if compiler == "zig":
+        # Meson names the linker script by its path, with no -L; GNU ld looks beside it, zig in the folders of -L alone.
+        folder = Path(ask(moved, "--engine", engine, "--prefix"), "lib")
+        tools |= {"CC": shlex.join(ZIG), "LDFLAGS": shlex.quote(f"-L{folder}")}
+    meson = [sys.executable, "-m", "mesonbuild.mesonmain"]
+    output(*meson, "setup", tmp_path / "build", tmp_path, "--prefix", tmp_path / "installed", **tools)
+    output(*meson, "install", "-C", tmp_path / "build", **tools)
+    check(tmp_path / "installed" / "bin" / "version", moved, engine)
+
+
 # -- CMake -----------------------------------------------------------------------------------------------------------
 
 
