@@ -310,6 +310,13 @@ def test_an_rpath_leads_to_the_libraries(folder: str, rpath: str) -> None:
     assert linking.rpath_from(folder.replace("SITE", here)) == rpath
 
 
+def test_an_rpath_is_not_misled_by_links(tmp_path: Path) -> None:
+    """An absolute folder that is reached by a symbolic link is where the link leads."""
+    link = tmp_path / "link"
+    link.symlink_to(liblmdb_wheel.library_dir().parent.parent)
+    assert linking.rpath_from(link / "package") == "$ORIGIN/../liblmdb_wheel/lib"
+
+
 @pytest.mark.parametrize("folder", ["..", "../package", "package/../..", "/", "/usr/lib", "SITE/.."])
 def test_no_rpath_leads_out_of_site_packages(folder: str, moved: Path) -> None:
     """A folder outside site-packages is refused, since nobody knows where it will be."""
