@@ -1,5 +1,11 @@
-"""Build both LMDB engines into the wheel, and what extends them, each as one file named by its SONAME, with headers."""
+"""Build both LMDB engines into the wheel, and what extends them, each as one file named by its SONAME, with headers.
 
+In the package, ``lib/`` has the libraries, and ``engines/0.9/`` and ``engines/1.0/`` are each what ``make install`` of
+that LMDB alone leaves in a prefix, but for the library itself: whatever takes a prefix can be given one.
+"""
+
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -9,12 +15,15 @@ from sharedlib_loader.build import BuildError, SharedObject, Toolchain, native_w
 
 ROOT = Path(__file__).resolve().parent
 UPSTREAM = ROOT / "upstream"
+LINK = ROOT / "link"  # templates of what compilers and build systems read
 
 # engine: SONAME, sources, libraries. The SONAMEs are those that Debian gives 0.9 and upstream's Makefile gives 1.0.
 ENGINES = {
     "0.9": ("liblmdb.so.0", ("mdb.c", "midl.c"), ()),
     "1.0": ("liblmdb.so.1", ("mdb.c", "midl.c", "module.c"), ("-ldl",)),
 }
+
+DEFAULT = "0.9"  # where nobody names an engine: the one that distributions have
 
 # header: SONAME, sources, prefixes of the exported functions, engines. They are compiled against the first engine's
 # header, and theirs goes beside each one's. None links an engine: they are handed its functions, or called by it.
@@ -51,8 +60,9 @@ def build_engines(toolchain: Toolchain, package: Path, work: Path) -> None:
             libraries=libraries,
         )
         library.build(toolchain, package / "lib", work)
-        (package / "include" / engine).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(header, package / "include" / engine / "lmdb.h")
+        include = package / "engines" / engine / "include"
+        include.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(header, include / "lmdb.h")
 
 
 def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
@@ -67,12 +77,49 @@ def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
         )
         library.build(toolchain, package / "lib", work)
         for engine in engines:
-            shutil.copyfile(header, package / "include" / engine / header.name)
+            shutil.copyfile(header, package / "engines" / engine / "include" / header.name)
+
+
+def version_of(header: Path) -> str:
+    """The version of LMDB that a ``lmdb.h`` is of."""
+    text = header.read_text(encoding="utf-8")
+    return ".".join(re.findall(r"^#define MDB_VERSION_(?:MAJOR|MINOR|PATCH)\s+(\d+)$", text, re.MULTILINE))
+
+
+def fill(template: str, target: Path, **values: str) -> None:
+    """Write a file from a template, in which ``@name@`` stands for a value."""
+    text = (LINK / template).read_text(encoding="utf-8")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(re.sub(r"@(\w+)@", lambda match: values[match[1]], text), encoding="utf-8")
+
+
+def write_link_files(package: Path) -> None:
+    """Write what ``-llmdb``, pkg-config and CMake find the libraries by, each relative to its own place."""
+    versions = {engine: version_of(package / "engines" / engine / "include" / "lmdb.h") for engine in ENGINES}
+    for engine, (soname, *_) in ENGINES.items():
+        prefix = package / "engines" / engine
+        fill("liblmdb.so.in", prefix / "lib" / "liblmdb.so", soname=soname)
+        # An engine is known by its name everywhere. In its prefix it is also called as upstream and distributions call
+        # the file; and where no prefix was chosen, that name is the default engine's, which is what they have.
+        places = [package / "lib" / "pkgconfig" / f"lmdb-{engine}.pc", prefix / "lib" / "pkgconfig" / "lmdb.pc"]
+        if engine == DEFAULT:
+            places.append(package / "lib" / "pkgconfig" / "lmdb.pc")
+        for place in places:
+            way = os.path.relpath(prefix, place.parent)
+            fill("lmdb.pc.in", place, prefix=way, engine=engine, version=versions[engine], soname=soname)
+    targets = [f'lmdb-{engine} {soname} "engines/{engine}/include"' for engine, (soname, *_) in ENGINES.items()]
+    targets += [f'{Path(name).stem.replace("_", "-")} {soname} ""' for name, (soname, *_) in EXTENSIONS.items()]
+    cmake = package / "lib" / "cmake" / "liblmdb"
+    libraries = "\n".join(f"_liblmdb_add_library({target})" for target in targets)
+    fill("liblmdb-config.cmake.in", cmake / "liblmdb-config.cmake", libraries=libraries)
+    version_file = "liblmdb-config-version.cmake"
+    fill(f"{version_file}.in", cmake / version_file, default=versions[DEFAULT], versions=" ".join(versions.values()))
 
 
 def build_package(toolchain: Toolchain, package: Path, work: Path) -> None:
     build_engines(toolchain, package, work)
     build_extensions(toolchain, package, work)
+    write_link_files(package)
 
 
 setup(**native_wheel("liblmdb_wheel", build_package=build_package))

@@ -62,16 +62,26 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
     assert {name for name in names if not name.startswith(info)} == {
         "liblmdb_wheel/__init__.py",
         "liblmdb_wheel/__main__.py",
+        "liblmdb_wheel/linking.py",
         "liblmdb_wheel/py.typed",
         "liblmdb_wheel/lib/liblmdb.so.0",
         "liblmdb_wheel/lib/liblmdb.so.1",
         "liblmdb_wheel/lib/liblmdb_bulk.so.0",
         "liblmdb_wheel/lib/liblmdb_pages.so.0",
-        "liblmdb_wheel/include/0.9/lmdb.h",
-        "liblmdb_wheel/include/0.9/lmdb_bulk.h",
-        "liblmdb_wheel/include/1.0/lmdb.h",
-        "liblmdb_wheel/include/1.0/lmdb_bulk.h",
-        "liblmdb_wheel/include/1.0/lmdb_pages.h",
+        "liblmdb_wheel/lib/cmake/liblmdb/liblmdb-config-version.cmake",
+        "liblmdb_wheel/lib/cmake/liblmdb/liblmdb-config.cmake",
+        "liblmdb_wheel/lib/pkgconfig/lmdb-0.9.pc",
+        "liblmdb_wheel/lib/pkgconfig/lmdb-1.0.pc",
+        "liblmdb_wheel/lib/pkgconfig/lmdb.pc",
+        "liblmdb_wheel/engines/0.9/include/lmdb.h",
+        "liblmdb_wheel/engines/0.9/include/lmdb_bulk.h",
+        "liblmdb_wheel/engines/0.9/lib/liblmdb.so",
+        "liblmdb_wheel/engines/0.9/lib/pkgconfig/lmdb.pc",
+        "liblmdb_wheel/engines/1.0/include/lmdb.h",
+        "liblmdb_wheel/engines/1.0/include/lmdb_bulk.h",
+        "liblmdb_wheel/engines/1.0/include/lmdb_pages.h",
+        "liblmdb_wheel/engines/1.0/lib/liblmdb.so",
+        "liblmdb_wheel/engines/1.0/lib/pkgconfig/lmdb.pc",
     }
     assert {name[len(info) :] for name in names if name.startswith(info + "licenses/")} == {
         "licenses/LICENSE",
@@ -142,6 +152,6 @@ def test_no_path_of_the_build_is_in_it(engine: str, files: Files) -> None:
 
 def test_the_header_is_the_patched_one(engine: str, files: Files) -> None:
     """The header shipped is the one that the library was built with."""
-    header = files("liblmdb_wheel")[f"liblmdb_wheel/include/{engine}/lmdb.h"]
+    header = files("liblmdb_wheel")[f"liblmdb_wheel/engines/{engine}/include/lmdb.h"]
     assert header == (UPSTREAM / f"lmdb-{engine}" / "lmdb.h").read_bytes()
     assert b"mdb_env_copy3" in header

@@ -3,7 +3,7 @@
 An engine is named by the string ``"0.9"`` (LMDB 0.9.36, data format 1, ``liblmdb.so.0``) or ``"1.0"`` (LMDB 1.0.2,
 data format 3, ``liblmdb.so.1``). Beside them are ``liblmdb_bulk.so.0``, many records in one call over either engine,
 and ``liblmdb_pages.so.0``, checksums and encryption of pages for engine 1.0. Importing this package loads nothing;
-:func:`load`, :func:`load_bulk` and :func:`load_pages` do.
+:func:`load`, :func:`load_bulk` and :func:`load_pages` do. How to link them is in :mod:`liblmdb_wheel.linking`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sharedlib_loader import Policy
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "LMDB_0_9",
     "LMDB_1_0",
     "LMDB_BULK",
@@ -73,6 +74,9 @@ LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of)
 LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of)
 LMDB_BULK = _shipped("lmdb-bulk", "liblmdb_bulk.so.0", "1", _bulk_version_of)
 LMDB_PAGES = _shipped("lmdb-pages", "liblmdb_pages.so.0", "1", _pages_version_of)
+
+DEFAULT_ENGINE = "0.9"
+"""The engine of whoever names none: the one whose files all LMDBs before 1.0 read."""
 
 _ENGINES = MappingProxyType({"0.9": LMDB_0_9, "1.0": LMDB_1_0})
 
@@ -125,7 +129,7 @@ def include_dir(engine: str) -> Path:
     _library(engine)
     from pathlib import Path
 
-    return Path(_PACKAGE, "include", engine)
+    return Path(_PACKAGE, "engines", engine, "include")
 
 
 def library_dir() -> Path:
