@@ -13,6 +13,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from abi3info import DATAS, FUNCTIONS
+from abi3info.models import PyVersion, Symbol
 
 from tests.examples.conftest import ALL, EXTENSIONS, PROGRAMS, missing
 from tests.wheels.elf import Elf
@@ -72,6 +74,7 @@ def run_paths(elf: Elf) -> list[str]:
     return [path for path in paths if f"-rpath,{path}" not in str(sysconfig.get_config_var("LDFLAGS"))]
 
 
+@pytest.mark.requirement("R24")
 @pytest.mark.parametrize("example", ALL)
 def test_its_wheel_needs_the_library_and_carries_none(example: str, repaired_example: Wheel) -> None:
     """The repaired wheel is tagged for everybody, and has one native file, which needs the SONAME and no other place."""
@@ -86,6 +89,17 @@ def test_its_wheel_needs_the_library_and_carries_none(example: str, repaired_exa
     assert run_paths(elf) == ([RUN_PATH] if example in PROGRAMS else [])
 
 
+@pytest.mark.parametrize("example", [example for example, tag in TAGS.items() if tag.endswith("abi3")])
+def test_an_abi3_wheel_keeps_to_the_limited_api(example: str, built_example: Wheel) -> None:
+    """Every function and variable of Python that it uses has been in the stable ABI since CPython 3.10."""
+    [elf] = native(built_example(example)).values()
+    used = {Symbol(name) for name in elf.imports if name.startswith(("Py", "_Py"))}
+    assert used
+    known = {**FUNCTIONS, **DATAS}
+    assert [symbol.name for symbol in used if symbol not in known or known[symbol].added > PyVersion(3, 10)] == []
+
+
+@pytest.mark.requirement("R24")
 def test_without_the_flag_a_private_copy_comes_along(
     built_example: Wheel, repair: Callable[..., Path], environment: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +129,7 @@ for arguments in ([sys.argv[1], "letters"], [sys.argv[1] + "/absent", "numbers"]
     assert errors[1] == f"{database}/absent: No such file or directory"
 
 
+@pytest.mark.requirement("R26")
 def test_the_program_counts(environment: Path, database: Path) -> None:
     """The command becomes the program, which finds the provider's library by RPATH, whatever LD_LIBRARY_PATH says."""
     command = environment.parent / "lmdb-count"
@@ -130,6 +145,7 @@ def test_the_program_counts(environment: Path, database: Path) -> None:
     assert os.path.samefile(place, provided(environment))
 
 
+@pytest.mark.requirement("R27")
 @pytest.mark.parametrize("binding", ["first", "last"])
 def test_in_one_process_all_share_one_liblmdb(binding: str, environment: Path, database: Path, python: Python) -> None:
     """In either order of imports, ``mdb_version`` has one address for the binding and every extension."""
