@@ -35,13 +35,12 @@ def generate(folder: Path, *arguments: str) -> None:
 
 
 def install(project: Path) -> tuple[Path, Path]:
-    """Build a project's wheel and install it into a fresh environment; give the wheel and the interpreter.
+    """Build a project's wheel, from its sdist, and install it into a fresh environment; give the wheel and the interpreter.
 
     The environment has the development tools behind what is installed into it: the build's requirements and pytest.
     """
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
-    run(*pip, "--wheel-dir", project.parent, project, cwd=project.parent)
-    [wheel] = project.parent.glob("*.whl")
+    run(sys.executable, "-m", "build", "--no-isolation", project, cwd=project.parent)
+    [wheel] = (project / "dist").glob("*.whl")
     environment = project.parent / "environment"
     run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, environment, cwd=project.parent)
     python = environment / "bin" / "python"
