@@ -154,8 +154,10 @@ def test_a_name_of_the_standard_library(tmp_path: Path) -> None:
         ("version", "next"),
         ("version", "1.0-beta"),
         ("version", ""),
+        ("version", "١.٢"),
         ("prefix", "2_"),
         ("prefix", "sample("),
+        ("prefix", "größe_"),
         ("prefix", ""),
     ],
 )
