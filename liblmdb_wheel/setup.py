@@ -7,6 +7,7 @@ that LMDB alone leaves in a prefix, but for the library itself: whatever takes a
 import os
 import re
 import shutil
+import struct
 from pathlib import Path
 
 from setuptools import setup
@@ -36,6 +37,25 @@ EXTENSIONS = {
         ("1.0",),
     ),
 }
+
+TOOLS = ("mdb_copy", "mdb_drop", "mdb_dump", "mdb_load", "mdb_stat")
+
+# Upstream has mdb_drop since 1.0. Its source is good for 0.9, too, without the modules that 0.9 does not load.
+BORROWED_TOOLS = {("0.9", "mdb_drop"): ("1.0", ("-include", str(ROOT / "tools" / "without_modules.h")))}
+
+TOOL_COMPILE = (
+    "-O2", "-g0", "-fPIE", "-pthread", "-fno-sanitize=undefined", "-fstack-protector-strong",
+    "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
+)  # fmt: skip
+
+TOOL_LINK = (
+    "-pie", "-s", "-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--gc-sections",
+    "-Wl,-rpath,$ORIGIN/../../../lib",  # from engines/<engine>/bin, wherever the package is
+    # RPATH, not RUNPATH: LD_LIBRARY_PATH does not come before it, and it also serves the dlopen of mdb_stat's -m.
+    "-Wl,--disable-new-dtags",
+)  # fmt: skip
+
+PT_DYNAMIC, DT_RPATH, DT_RUNPATH = 2, 15, 29  # ELF gABI, chapter 5
 
 # As upstream builds it: zig defines NDEBUG with any -O, and LMDB's own consistency checks would be gone.
 FLAGS = ("-UNDEBUG",)
@@ -80,6 +100,35 @@ def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
             shutil.copyfile(header, package / "engines" / engine / "include" / header.name)
 
 
+def build_tools(toolchain: Toolchain, package: Path, work: Path) -> None:
+    for engine, (soname, *_) in ENGINES.items():
+        for tool in TOOLS:
+            origin, flags = BORROWED_TOOLS.get((engine, tool), (engine, ()))
+            source = UPSTREAM / f"lmdb-{origin}" / f"{tool}.c"
+            included = (f"-I{UPSTREAM / f'lmdb-{engine}'}", f"-ffile-prefix-map={source.parent}/=")
+            objects = toolchain.compile([source], [*TOOL_COMPILE, *included, *flags], work / f"{tool}-{engine}")
+            output = package / "engines" / engine / "bin" / tool
+            toolchain.link(toolchain.cc, [*objects, package / "lib" / soname], TOOL_LINK, output)
+            if toolchain.cache:
+                runpath_to_rpath(output)
+
+
+def runpath_to_rpath(program: Path) -> None:
+    """Do what ``--disable-new-dtags`` asks for: zig 0.17.0 takes it, and does not hand it to its linker.
+
+    For the targets of zig here, which are 64-bit and little-endian.
+    """
+    data = bytearray(program.read_bytes())
+    headers = struct.unpack_from("<Q14xHH", data, 32)  # e_phoff, e_phentsize, e_phnum
+    for at in range(headers[0], headers[0] + headers[1] * headers[2], headers[1]):
+        p_type, p_offset, p_filesz = struct.unpack_from("<I4xQ16xQ", data, at)
+        if p_type == PT_DYNAMIC:
+            for entry in range(p_offset, p_offset + p_filesz, 16):
+                if struct.unpack_from("<q", data, entry) == (DT_RUNPATH,):
+                    struct.pack_into("<q", data, entry, DT_RPATH)
+    program.write_bytes(data)
+
+
 def version_of(header: Path) -> str:
     """The version of LMDB that a ``lmdb.h`` is of."""
     text = header.read_text(encoding="utf-8")
@@ -119,6 +168,7 @@ def write_link_files(package: Path) -> None:
 def build_package(toolchain: Toolchain, package: Path, work: Path) -> None:
     build_engines(toolchain, package, work)
     build_extensions(toolchain, package, work)
+    build_tools(toolchain, package, work)
     write_link_files(package)
 
 

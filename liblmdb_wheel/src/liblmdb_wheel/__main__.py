@@ -63,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     about = "How to link the LMDB of this environment."
     parser = argparse.ArgumentParser(prog="python -m liblmdb_wheel", description=about)
     default = liblmdb_wheel.DEFAULT_ENGINE
+    parser.add_argument("selftest", nargs="?", choices=["selftest"], help="check what is installed, and ask nothing")
     parser.add_argument("--engine", choices=list(liblmdb_wheel.engines()), default=default, help=f"default: {default}")
     parser.add_argument("--version", action="store_true", help="the version of the engine's LMDB")
     parser.add_argument("--cflags", action="store_true", help="compiler flags, quoted for a shell")
@@ -73,7 +74,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--rpath-from", metavar="DIR", help="an RPATH for a file in the folder DIR of site-packages")
     parser.add_argument("--auditwheel-exclude", action="store_true", help="options for auditwheel repair")
     parser.add_argument("--json", action="store_true", help="everything, for programs")
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = parser.parse_args(words)
+    if arguments.selftest:
+        if len(words) > 1:
+            parser.error("selftest takes no options")
+        from liblmdb_wheel.selftest import selftest
+
+        return selftest()
     if arguments.json:
         print(json.dumps(description(), indent=2))
         return 0

@@ -70,9 +70,10 @@ def rpath_from(folder: str | os.PathLike[str]) -> str:
 
 def auditwheel_excludes() -> list[str]:
     """Options for ``auditwheel repair`` of a wheel that leaves these libraries to this package, whichever it needs."""
-    return [word for soname in _sonames() for word in ("--exclude", soname)]
+    return [word for soname in sonames() for word in ("--exclude", soname)]
 
 
-def _sonames() -> list[str]:
+def sonames() -> list[str]:
+    """All libraries of this package."""
     extensions = (liblmdb_wheel.LMDB_BULK, liblmdb_wheel.LMDB_PAGES)
     return [library.soname for library in (*liblmdb_wheel.engines().values(), *extensions)]
