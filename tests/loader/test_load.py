@@ -57,7 +57,7 @@ def test_records_are_compared_by_their_fields() -> None:
 
 def test_records_show_their_fields() -> None:
     """A record's repr is the call that makes it, and its path is a Path."""
-    assert repr(Conflict("/lib/sample", None)) == f"Conflict(path={Path('/lib/sample')!r}, version=None)"
+    assert repr(Conflict("/lib/sample", None)) == f"Conflict(path={Path('/lib/sample')!r}, version=None, symbol=None)"
     assert described(path="/lib/sample").path == Path("/lib/sample")
     assert eval(repr(described()), {"SharedLibrary": SharedLibrary, type(Path()).__name__: Path}) == described()
 
@@ -111,11 +111,8 @@ def test_the_library_is_private(run: Run, library: Path) -> None:
     assert run("load(library); print(hasattr(ctypes.CDLL(None), 'sample_version'))", library) == "False"
 
 
-def test_a_later_dependent_binds_to_it(run: Run, library: Path, compile_c: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_later_dependent_binds_to_it(run: Run, library: Path, dependent: Path) -> None:
     """A library with DT_NEEDED for the SONAME, without RPATH, loads after load() and not before."""
-    flags = ["-shared", f"-L{library.parent}", "-l:libsample.so.3"]
-    source = "int sample_version(void); int twice(void) { return 2 * sample_version(); }"
-    dependent = compile_c(source, tmp_path / "dependent.so", *flags)
     script = """
 try:
     ctypes.CDLL(sys.argv[2])

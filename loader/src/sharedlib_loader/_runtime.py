@@ -310,6 +310,8 @@ def load(library: SharedLibrary, *, on_conflict: Policy = "raise", min_version: 
     """
     if on_conflict not in ("raise", "warn", "accept"):
         raise ValueError(f"on_conflict must be 'raise', 'warn' or 'accept', not {on_conflict!r}")
+    if min_version is not None and not min_version.partition(".")[0].isdecimal():
+        raise ValueError(f"min_version must be numbers with dots, and is {min_version!r}")
     with _lock:
         record = _loaded.get(library)
         if record is None:
@@ -460,10 +462,7 @@ def _version(library: SharedLibrary, cdll: ctypes.CDLL) -> str | None:
 
 
 def _check_version(library: SharedLibrary, file: str, version: str, min_version: str) -> None:
-    wanted = _numbers(min_version)
-    if not wanted:
-        raise ValueError(f"min_version must be numbers with dots, and is {min_version!r}")
-    if _numbers(version) >= wanted:
+    if _numbers(version) >= _numbers(min_version):
         return
     if _is_switched(library):
         cause, cure = f"{library.switch} chose this file", f"correct or unset {library.switch}"
@@ -774,6 +773,8 @@ class _Elf:
         if file.architecture != mine:
             cause = f"this interpreter is built for {mine}"
             raise _Unfit(f"the file is built for {file.architecture}", "wrong architecture", cause)
+        if not any(p_type == _PT_DYNAMIC for p_type, *_ in file.segments()):
+            raise _Unfit("the file is not a shared library", "no dynamic section", "it is a static program")
         return file.names(DT_SONAME) == [soname]
 
     def open(self, file: str) -> ctypes.CDLL:

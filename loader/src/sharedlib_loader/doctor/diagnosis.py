@@ -294,7 +294,7 @@ def _consumers(
 
 
 def _search(one: NativeObject, soname: str) -> Path | None:
-    """What glibc finds for a ``DT_NEEDED`` while nothing of that SONAME is loaded, before it asks the system (ld.so(8))."""
+    """What glibc finds for a ``DT_NEEDED`` in the folders named to it, with nothing of that name loaded (ld.so(8))."""
     environment = os.environ.get("LD_LIBRARY_PATH", "").replace(";", ":").split(":")
     places = [*one.rpath, *(Path(folder) for folder in environment if folder), *one.runpath]
     return next(((place / soname).resolve() for place in places if (place / soname).is_file()), None)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,7 @@ def loads(*names: str) -> Iterator[dict[str, str]]:
 def finds(*sonames: str) -> Iterator[str | None]:
     """The file that the system's own search finds for each SONAME, without any preload; None where it finds none."""
     for soname in sonames:
-        try:
-            library = _runtime._platform.open(soname)
-        except OSError:
-            yield None
-        else:
-            yield _runtime._platform.path_of(library)
+        with suppress(OSError):
+            _runtime._platform.open(soname)
+        found = answering(soname)
+        yield None if found is None else str(found)
