@@ -28,6 +28,8 @@ def assert_names_the_winner(report: dict[str, str], library: Path, decoy: Path) 
     assert str(decoy) in report["tried"][0]
 
 
+@pytest.mark.requirement("R9")
+@pytest.mark.requirement("R28")
 def test_a_copy_loaded_first_by_path_is_named(run: Run, library: Path, decoy: Path) -> None:
     """Another file of the SONAME that came first is an error with its path and version."""
     report = json.loads(run("ctypes.CDLL(sys.argv[2])" + LOAD_AND_REPORT, library, decoy))
@@ -166,6 +168,7 @@ def test_a_conflict_accepted_once_is_not_forgotten(run: Run, library: Path, deco
     assert_names_the_winner(json.loads(run(script, library, decoy)), library, decoy)
 
 
+@pytest.mark.requirement("R9")
 def test_a_foreign_library_need_not_tell_its_version(
     run: Run, library: Path, compile_c: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -176,6 +179,7 @@ def test_a_foreign_library_need_not_tell_its_version(
     assert f"resolves to {foreign} (version unknown)" in report["conflict"]
 
 
+@pytest.mark.requirement("R28")
 @pytest.mark.parametrize("soname", [None, "libother.so.3"])
 def test_a_library_without_the_soname_is_found_out(run: Run, sample: Callable[..., Path], soname: str | None) -> None:
     """A file without the promised SONAME, though named like it, is an error: no DT_NEEDED could resolve to it."""
