@@ -20,7 +20,6 @@ from sharedlib_loader import (
     _runtime,
     load,
 )
-from tests.conftest import HOST
 
 Run = Callable[..., str]
 
@@ -156,7 +155,7 @@ finally:
 def test_a_program(compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """A static program has nothing that a dynamic loader reads, and is told apart."""
     path = compile_c(
-        "int main(void) { return 0; }", tmp_path / "program", "-static", target=f"{HOST.machine}-linux-musl"
+        "int main(void) { return 0; }", tmp_path / "program", "-static", target=f"{platform.machine()}-linux-musl"
     )
     message = refusal(path, LibraryLoadError)
     assert message.startswith("sample-3: the file is not a shared library\n")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sharedlib_loader._runtime import DT_NEEDED, DT_RUNPATH, DT_SONAME, ElfFile
+from sharedlib_loader.build import host
 from sharedlib_loader.doctor import objects
 from tests.conftest import TARGET
 from tests.wheels.elf import Elf
@@ -108,6 +109,16 @@ def test_the_doctor_passes_over_what_it_cannot_read(damage: str, library: Path, 
 def test_the_doctor_passes_over_what_is_not_there(tmp_path: Path) -> None:
     """A file that was removed meanwhile, or a dangling link, does not end the report."""
     assert objects.read(tmp_path / "absent.so", (), ()) is None
+
+
+def test_a_static_program_needs_nothing(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """A file without a dynamic section has no SONAME and no DT_NEEDED."""
+    row = host("musl")
+    assert row is not None
+    path = compile_c("int main(void) { return 0; }", tmp_path / "program.so", "-static", target=row.triple)
+    read = objects.read(path, (), ())
+    assert read is not None
+    assert (read.soname, read.needed, read.runpath) == (None, (), ())
 
 
 def test_an_address_in_no_segment(library: Path) -> None:

@@ -47,6 +47,36 @@ def test_each_system_has_its_rules() -> None:
     assert type(_runtime._platform) is _runtime._Elf
 
 
+# -- Linux -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dynamic_loader_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, library: Path) -> None:
+    """Where dlinfo or dladdr fail, which they do for no valid handle, no path is made up."""
+    handle = ctypes.CDLL(str(library))
+
+    class Process:
+        class Failing:
+            argtypes: object = None
+
+            def __init__(self, status: int) -> None:
+                self.status = status
+
+            def __call__(self, *_: object) -> int:
+                return self.status
+
+        def __init__(self, _: object) -> None:
+            self.dlinfo, self.dladdr = self.Failing(-1), self.Failing(0)
+
+        def __getitem__(self, symbol: str) -> Any:
+            return handle[symbol]
+
+    monkeypatch.setattr("ctypes.CDLL", Process)
+    with pytest.raises(OSError, match=rf"^dlinfo fails for {library}$"):
+        _runtime._platform.path_of(handle)
+    with pytest.raises(OSError, match=r"^dladdr fails for sample_version$"):
+        _runtime._platform.global_owner("sample_version")
+
+
 # -- macOS -----------------------------------------------------------------------------------------------------------
 
 MACH_O = b"\xcf\xfa\xed\xfe" + bytes(60)
