@@ -38,6 +38,7 @@ def refusal(path: Path, kind: type[SharedLibraryError]) -> str:
     assert caught.value.library == "sample-3"
     assert caught.value.cure == "pip install --force-reinstall sample-wheel"
     assert caught.value.tried[0].startswith(f"{path}: ")
+    assert str(path) not in Path("/proc/self/maps").read_text()  # nothing half-loaded
     return str(caught.value)
 
 

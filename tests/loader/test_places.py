@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import sharedlib_loader
-from sharedlib_loader import LibraryLoadError, LibraryNotFoundError, SharedLibrary, load
+from sharedlib_loader import LibraryLoadError, LibraryNotFoundError, SharedLibrary, _runtime, load
 from tests.loader.conftest import archive, install, provider_files
 
 Run = Callable[..., str]
@@ -78,6 +78,16 @@ print(first.path.parent)
     ]
     assert Path(copy).parent == tmp_path
     assert not Path(copy).exists()
+
+
+def test_a_copy_is_removed_by_its_owner(tmp_path: Path) -> None:
+    """A child of fork() ends before the parent does, and leaves the parent's copy alone."""
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    _runtime._remove(str(folder), os.getpid() + 1)
+    assert folder.exists()
+    _runtime._remove(str(folder), os.getpid())
+    assert not folder.exists()
 
 
 def test_the_loader_in_a_zip_archive(python: Run, library: Path, tmp_path: Path) -> None:
