@@ -79,7 +79,25 @@ def test(session: nox.Session) -> None:
     lint(session)
     docs(session)
     demo(session)
-    session.run(PYTHON, "-m", "pytest", "-n", "2", *session.posargs, external=True)
+    if session.posargs:
+        session.run(PYTHON, "-m", "pytest", "-n", "2", *session.posargs, external=True)
+        return
+    session.run(PYTHON, "-m", "pytest", "-n", "2", "--ignore", "tests/loader", external=True)
+    coverage(session)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Run the loader's tests, and fail where on Linux a line or a branch of it is not run by them."""
+    build(session)
+    tests = ["-m", "pytest", "-n", "2", "tests/loader"]
+    if sys.platform != "linux" or sys.implementation.name != "cpython":
+        session.run(PYTHON, *tests, external=True)
+        return
+    session.run(PYTHON, "-m", "coverage", "erase", external=True)
+    session.run(PYTHON, "-m", "coverage", "run", *tests, external=True)
+    session.run(PYTHON, "-m", "coverage", "combine", "--quiet", external=True)
+    session.run(PYTHON, "-m", "coverage", "report", external=True)
 
 
 @nox.session

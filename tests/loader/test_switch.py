@@ -11,6 +11,8 @@ from sharedlib_loader import SharedLibrary, SwitchError, load
 
 Run = Callable[..., str]
 
+pytestmark = pytest.mark.requirement("R11")
+
 REPORT = "record = load(library); print(record.origin, record.version, record.path)"
 
 

@@ -7,7 +7,10 @@ from importlib import import_module
 
 # command: the module whose main(arguments) runs it, and what it does, in one line.
 COMMANDS = {
-    "doctor": ("sharedlib_loader.doctor", "show every provider, what is loaded from where, who needs it, what is wrong"),
+    "doctor": (
+        "sharedlib_loader.doctor",
+        "show every provider, what is loaded from where, who needs it, what is wrong",
+    ),
     "new-provider": ("sharedlib_loader.new_provider", "write a provider project for another C library"),
 }
 
