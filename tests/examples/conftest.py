@@ -169,7 +169,8 @@ def new_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
         python = folder / "bin" / "python"
         found = ["--find-links", DIST, "--find-links", ROOT / "build" / "wheelhouse"]
         run(BIN / "uv", "venv", "--quiet", "--python", sys.executable, folder, cwd=Path("/"))
-        run(BIN / "uv", "pip", "install", "--quiet", "--no-index", "--only-binary", ":all:", *found,
+        # No cache: uv's takes a wheel that was built again, of the same version, for the one that it knows.
+        run(BIN / "uv", "pip", "install", "--quiet", "--no-cache", "--no-index", "--only-binary", ":all:", *found,
             "--python", python, *wanted, cwd=Path("/"))  # fmt: skip
         return python
 

@@ -46,7 +46,19 @@ def install(project: Path) -> tuple[Path, Path]:
     python = environment / "bin" / "python"
     site = next((environment / "lib").glob("python*")) / "site-packages"
     (site / "tools.pth").write_text(sysconfig.get_path("purelib"))
-    run(BIN / "uv", "pip", "install", "--quiet", "--no-index", "--no-deps", "--python", python, wheel, cwd=environment)
+    run(
+        BIN / "uv",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-cache",
+        "--no-index",
+        "--no-deps",
+        "--python",
+        python,
+        wheel,
+        cwd=environment,
+    )
     return wheel, python
 
 
