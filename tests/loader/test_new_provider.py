@@ -122,6 +122,18 @@ print(digest.raw == hashlib.blake2b(b"shared").digest(), record.version)
     assert loaded == "True 4.0.3"
 
 
+def test_a_prefix_that_no_function_has(tmp_path: Path) -> None:
+    """A library that would export nothing is not built: the error says which prefix was looked for."""
+    generate(tmp_path, "sample", "--prefix", "other_")
+    project = tmp_path / "sample_wheel"
+    header = project / "upstream" / "sample.h"
+    header.write_text(header.read_text().replace("other_version", "sample_version"))
+    command = [sys.executable, "setup.py", "--quiet", "build_py"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project)
+    assert done.returncode != 0
+    assert "declares a function whose name begins with other_: correct PREFIX" in done.stderr
+
+
 def test_what_it_writes_is_clean(tmp_path: Path) -> None:
     """The project's Python is formatted, typed, and has no mark of a template left; nor has any file or name."""
     generate(tmp_path, "two_words")
