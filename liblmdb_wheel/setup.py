@@ -30,6 +30,7 @@ DEFAULT = "0.9"  # where nobody names an engine: the one that distributions have
 # header, and theirs goes beside each one's. None links an engine: they are handed its functions, or called by it.
 EXTENSIONS = {
     "bulk/lmdb_bulk.h": ("liblmdb_bulk.so.0", ("bulk/lmdb_bulk.c",), ("lmdb_bulk_",), ("0.9", "1.0")),
+    "fast/lmdb_fast.h": ("liblmdb_fast.so.0", ("fast/lmdb_fast.c",), ("lmdb_fast_",), ("0.9", "1.0")),
     "pages/lmdb_pages.h": (
         "liblmdb_pages.so.0",
         ("pages/lmdb_pages.c", "upstream/monocypher/monocypher.c"),
@@ -37,6 +38,9 @@ EXTENSIONS = {
         ("1.0",),
     ),
 }
+
+# What the process that loads a library has, and no library that it could be linked with: CPython's stable ABI.
+FROM_THE_PROCESS = {"liblmdb_fast.so.0": ("-Wl,-z,undefs",)}
 
 TOOLS = ("mdb_copy", "mdb_drop", "mdb_dump", "mdb_load", "mdb_stat")
 
@@ -94,6 +98,7 @@ def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
             sources=tuple(ROOT / source for source in sources),
             exports=tuple(export for prefix in prefixes for export in public_names(header, prefix)),
             flags=(*FLAGS, *(f"-I{folder}" for folder in included)),
+            libraries=FROM_THE_PROCESS.get(soname, ()),
         )
         library.build(toolchain, package / "lib", work)
         for engine in engines:
@@ -157,7 +162,8 @@ def write_link_files(package: Path) -> None:
             way = os.path.relpath(prefix, place.parent)
             fill("lmdb.pc.in", place, prefix=way, engine=engine, version=versions[engine], soname=soname)
     targets = [f'lmdb-{engine} {soname} "engines/{engine}/include"' for engine, (soname, *_) in ENGINES.items()]
-    targets += [f'{Path(name).stem.replace("_", "-")} {soname} ""' for name, (soname, *_) in EXTENSIONS.items()]
+    linkable = {name: soname for name, (soname, *_) in EXTENSIONS.items() if soname not in FROM_THE_PROCESS}
+    targets += [f'{Path(name).stem.replace("_", "-")} {soname} ""' for name, soname in linkable.items()]
     cmake = package / "lib" / "cmake" / "liblmdb"
     libraries = "\n".join(f"_liblmdb_add_library({target})" for target in targets)
     fill("liblmdb-config.cmake.in", cmake / "liblmdb-config.cmake", libraries=libraries)

@@ -328,10 +328,11 @@ def test_no_rpath_leads_out_of_site_packages(folder: str, moved: Path) -> None:
 
 
 def test_auditwheel_is_told_to_leave_every_library(moved: Path) -> None:
-    """The options name each library of the package by its SONAME, whatever engine a wheel was linked with."""
+    """The options name each library that others may link by its SONAME, whatever engine a wheel was linked with."""
     words = ask(moved, "--auditwheel-exclude").split(" ")
     assert words[0::2] == ["--exclude"] * (len(words) // 2)
-    assert sorted(words[1::2]) == sorted(path.name for path in (package(moved) / "lib").glob("*.so.*"))
+    shipped = {path.name for path in (package(moved) / "lib").glob("*.so.*")}
+    assert sorted(words[1::2]) == sorted(shipped - {"liblmdb_fast.so.0"})
 
 
 def test_answers_come_in_a_fixed_order(moved: Path) -> None:

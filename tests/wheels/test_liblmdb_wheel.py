@@ -75,6 +75,7 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
         "liblmdb_wheel/lib/liblmdb.so.0",
         "liblmdb_wheel/lib/liblmdb.so.1",
         "liblmdb_wheel/lib/liblmdb_bulk.so.0",
+        "liblmdb_wheel/lib/liblmdb_fast.so.0",
         "liblmdb_wheel/lib/liblmdb_pages.so.0",
         "liblmdb_wheel/lib/cmake/liblmdb/liblmdb-config-version.cmake",
         "liblmdb_wheel/lib/cmake/liblmdb/liblmdb-config.cmake",
@@ -83,10 +84,12 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
         "liblmdb_wheel/lib/pkgconfig/lmdb.pc",
         "liblmdb_wheel/engines/0.9/include/lmdb.h",
         "liblmdb_wheel/engines/0.9/include/lmdb_bulk.h",
+        "liblmdb_wheel/engines/0.9/include/lmdb_fast.h",
         "liblmdb_wheel/engines/0.9/lib/liblmdb.so",
         "liblmdb_wheel/engines/0.9/lib/pkgconfig/lmdb.pc",
         "liblmdb_wheel/engines/1.0/include/lmdb.h",
         "liblmdb_wheel/engines/1.0/include/lmdb_bulk.h",
+        "liblmdb_wheel/engines/1.0/include/lmdb_fast.h",
         "liblmdb_wheel/engines/1.0/include/lmdb_pages.h",
         "liblmdb_wheel/engines/1.0/lib/liblmdb.so",
         "liblmdb_wheel/engines/1.0/lib/pkgconfig/lmdb.pc",
@@ -155,7 +158,7 @@ def test_only_the_tools_have_an_rpath(files: Files) -> None:
     native = {name: Elf(data) for name, data in files("liblmdb_wheel").items() if data[:4] == b"\x7fELF"}
     assert {name.split("/")[-2] for name, elf in native.items() if elf.run_paths} == {"bin"}
     assert {name.split("/")[-2] for name, elf in native.items() if not elf.run_paths} == {"lib"}
-    assert len(native) == len(ENGINES) * len(TOOLS) + 4
+    assert len(native) == len(ENGINES) * len(TOOLS) + 5
 
 
 def test_upstreams_assertions_are_in_it(engine: str, files: Files) -> None:

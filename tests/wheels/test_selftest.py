@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CHECKS = 17
+CHECKS = 18
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ BREAKAGES: dict[str, tuple[Break, tuple[str, ...]]] = {
             "LMDB 1.0 has its header: it does not load",
             "LMDB 1.0 has its tools: mdb_copy ends with status 127: ",
             "LMDB 1.0 is found by -llmdb: PACKAGE/lib/liblmdb.so.1 is missing: pip install --force-reinstall",
-            "CMake finds all libraries: PACKAGE/lib/liblmdb.so.1 is missing",
+            "CMake finds the libraries: PACKAGE/lib/liblmdb.so.1 is missing",
         ),
     ),
     "an engine is the other one": (
@@ -87,7 +87,11 @@ BREAKAGES: dict[str, tuple[Break, tuple[str, ...]]] = {
     ),
     "an extension is missing": (
         lambda p: (p / "lib/liblmdb_bulk.so.0").unlink(),
-        ("the bulk extension loads: lmdb-bulk: the file does not exist", "CMake finds all libraries: "),
+        ("the bulk extension loads: lmdb-bulk: the file does not exist", "CMake finds the libraries: "),
+    ),
+    "an extension of the binding is missing": (
+        lambda p: (p / "lib/liblmdb_fast.so.0").unlink(),
+        ("the fast extension loads: lmdb-fast: the file does not exist",),
     ),
     "another extension is damaged": (
         lambda p: (p / "lib/liblmdb_pages.so.0").write_bytes(b""),
@@ -129,15 +133,15 @@ BREAKAGES: dict[str, tuple[Break, tuple[str, ...]]] = {
     ),
     "CMake's package lacks a library": (
         lambda p: replace(p / "lib/cmake/liblmdb/liblmdb-config.cmake", "(lmdb-bulk ", "(lmdb-bulk\n"),
-        ("CMake finds all libraries: the libraries in PACKAGE/lib/cmake/liblmdb/liblmdb-config.cmake is ",),
+        ("CMake finds the libraries: the libraries in PACKAGE/lib/cmake/liblmdb/liblmdb-config.cmake is ",),
     ),
     "CMake's package has other headers": (
         lambda p: replace(p / "lib/cmake/liblmdb/liblmdb-config.cmake", '"engines/1.0/', '"engines/1.1/'),
-        ("CMake finds all libraries: PACKAGE/engines/1.1/include is missing",),
+        ("CMake finds the libraries: PACKAGE/engines/1.1/include is missing",),
     ),
     "CMake's package has another version": (
         lambda p: replace(p / "lib/cmake/liblmdb/liblmdb-config-version.cmake", "1.0.2", "1.0.3"),
-        ("CMake finds all libraries: that 0.9.36 1.0.2 are in the version file is False, and should be True",),
+        ("CMake finds the libraries: that 0.9.36 1.0.2 are in the version file is False, and should be True",),
     ),
     "an entry point is of another package": (
         lambda p: replace(next(p.parent.glob("liblmdb_wheel-*/entry_points.txt")), ".lib.pkgconfig", ".pkgconfig"),

@@ -74,6 +74,6 @@ def auditwheel_excludes() -> list[str]:
 
 
 def sonames() -> list[str]:
-    """All libraries of this package."""
+    """The libraries that others may link: not ``liblmdb_fast.so.0``, which is for the binding alone."""
     extensions = (liblmdb_wheel.LMDB_BULK, liblmdb_wheel.LMDB_PAGES)
     return [library.soname for library in (*liblmdb_wheel.engines().values(), *extensions)]

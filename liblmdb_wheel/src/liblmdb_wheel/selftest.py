@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -57,8 +58,9 @@ def _checks() -> Iterator[tuple[str, Check]]:
         yield f"LMDB {engine} is found by pkg-config", partial(_pkgconfig, engine)
         yield f"LMDB {engine} is found by -llmdb", partial(_linker_script, engine)
     yield "the bulk extension loads", lambda: f"interface {liblmdb_wheel.load_bulk().version}"
+    yield "the fast extension loads", _fast_loads
     yield "the pages extension loads", lambda: f"interface {liblmdb_wheel.load_pages().version}"
-    yield "CMake finds all libraries", _cmake
+    yield "CMake finds the libraries", _cmake
     yield "build systems find the folders", _entry_points
     yield "the tools on PATH", _on_path
 
@@ -72,6 +74,12 @@ def _loads(engine: str) -> str:
 
 
 _MDB_RDONLY = 0x20000
+
+
+def _fast_loads() -> str:
+    if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return "not here, it is for CPython with its lock"
+    return f"interface {liblmdb_wheel.load_fast().version}"
 
 
 def _loaded(engine: str) -> LoadedLibrary:

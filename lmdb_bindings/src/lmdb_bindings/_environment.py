@@ -165,6 +165,7 @@ class Environment(Owner):
         of_1_0 = _pages.check(self._options)
         # Pages are mapped in chunks, which LMDB may give back between two calls: nothing may point into them.
         self._remapped = checksum is not None or encryption_key is not None
+        self._beyond_memory = not readahead  # so that reading may wait for the disk
         self.readonly = bool(readonly)
         self._path: str = os.fsdecode(path)
         self._handle: Any = None
