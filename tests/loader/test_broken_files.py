@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sharedlib_loader import (
     _runtime,
     load,
 )
+from tests.wheels.elf import Elf
 
 Run = Callable[..., str]
 
@@ -84,6 +86,19 @@ def test_a_damaged_header(at: int, value: bytes, tmp_path: Path) -> None:
     path = tmp_path / "damaged.so"
     path.write_bytes(data)
     refusal(path, LibraryLoadError)
+
+
+def test_a_dynamic_section_beyond_the_end(tmp_path: Path) -> None:
+    """A dynamic section that the file does not hold is not read, however long it claims to be."""
+    data = bytearray(liblmdb_wheel.library_path("0.9").read_bytes())
+    elf = Elf(bytes(data)).file
+    number = next(number for number, part in enumerate(elf.iter_segments()) if part["p_type"] == "PT_DYNAMIC")
+    p_filesz = elf["e_phoff"] + number * elf["e_phentsize"] + 32
+    path = tmp_path / "long.so"
+    for size in (len(data), 1 << 62):
+        data[p_filesz : p_filesz + 8] = size.to_bytes(8, sys.byteorder)
+        path.write_bytes(data)
+        assert refusal(path, LibraryLoadError).startswith("sample-3: the file is truncated\n")
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:

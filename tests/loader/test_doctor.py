@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 import liblmdb_wheel
 import sharedlib_loader
 from sharedlib_loader.doctor import objects, process
-from tests.loader.conftest import PROVIDER, SOURCE, install, provider_files
+from tests.loader.conftest import PROVIDER, SOURCE, archive, install, provider_files
 
 ROOT = Path(__file__).resolve().parents[2]
 UPSTREAM = ROOT / "liblmdb_wheel" / "upstream" / "lmdb-0.9"
@@ -208,7 +209,7 @@ def test_a_consumer_led_elsewhere(doctor: Doctor, site: Path, extension: Extensi
 def test_a_consumer_that_finds_ours_itself(doctor: Doctor, site: Path, extension: Extension, decoy: Path) -> None:
     """RPATH $ORIGIN comes before LD_LIBRARY_PATH, RUNPATH after it, as in ld.so(8)."""
     elsewhere = {"LD_LIBRARY_PATH": f":{decoy.parent}"}
-    extension("-Wl,-rpath,$ORIGIN/../sample_provider", "-Wl,--disable-new-dtags")
+    extension("-Wl,-rpath,/nowhere:$ORIGIN/../sample_provider", "-Wl,--disable-new-dtags")
     assert doctor(**elsewhere)[1]["consumers"][0]["alone"] == provided(site)
     extension("-Wl,-rpath,$ORIGIN/../sample_provider", "-Wl,--enable-new-dtags")
     assert doctor()[1]["consumers"][0]["alone"] == provided(site)
@@ -242,6 +243,30 @@ def test_a_foreign_copy_in_this_process(doctor: Doctor, site: Path, decoy: Path)
     assert report["providers"][0]["winner"] == provided(site)
     assert report["copies"][0]["mapped"] is True
     assert report["mapped"] == [str(decoy)]
+
+
+def test_what_the_switch_chose_is_no_conflict(doctor: Doctor, decoy: Path) -> None:
+    """Who loaded the file that the switch names did what was asked."""
+    status, report = doctor(before=f"ctypes.CDLL({str(decoy)!r})", SHAREDLIB_SAMPLE_3=str(decoy))
+    assert status == 0
+    assert report["providers"][0]["here"] == str(decoy)
+
+
+def test_a_copy_out_of_an_archive_is_no_conflict(site: Path, library: Path, tmp_path: Path) -> None:
+    """A provider in a zip archive is loaded from a copy, here and in the fresh process from another one."""
+    shutil.rmtree(site / "sample_wheel-3.dist-info")
+    shutil.rmtree(site / "sample_provider")
+    file = archive(provider_files(library), tmp_path / "provider.zip")
+    before = f"""
+sys.path.append({str(file)!r})
+import sharedlib_loader
+sharedlib_loader.load(sharedlib_loader.find("sample-3"))
+"""
+    done = run(site, "--json", before=before)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["findings"] == report["copies"] == []
+    assert report["providers"][0]["here"] != report["providers"][0]["loads"]
 
 
 def test_a_preloaded_copy(doctor: Doctor, site: Path, decoy: Path) -> None:

@@ -81,6 +81,31 @@ def test_an_rpath_is_read_too(compile_c: Callable[..., Path], tmp_path: Path) ->
     assert (read.rpath, read.runpath, read.soname) == ((tmp_path / "x",), (), None)
 
 
+def test_a_runpath_replaces_an_rpath(built: Path, tmp_path: Path) -> None:
+    """Where an object has both, which no linker writes today, the dynamic loader ignores DT_RPATH."""
+    data = bytearray(built.read_bytes())
+    with built.open("rb") as stream:
+        file = ElfFile(stream)
+    layout = struct.Struct(file.order + ("q" if file.is_64 else "i"))
+    at = next(at for at in range(0, len(data), layout.size) if data[at:].startswith(soname_entry(built, layout)))
+    layout.pack_into(data, at, 15)  # DT_SONAME becomes DT_RPATH, with the same string
+    both = tmp_path / "both.so"
+    both.write_bytes(data)
+    with both.open("rb") as stream:
+        assert ElfFile(stream).names(15) == ["libsample.so.3"]
+    read = objects.read(both, (), ())
+    assert read is not None
+    assert read.rpath == ()
+    assert len(read.runpath) == 2
+
+
+def soname_entry(built: Path, layout: struct.Struct) -> bytes:
+    """The bytes of the DT_SONAME entry: its tag, and the place of the name in the string table."""
+    witness = Elf(built.read_bytes())
+    [entry] = witness._dynamic("DT_SONAME")
+    return layout.pack(14) + struct.pack(layout.format.upper(), entry.entry.d_val)
+
+
 def damaged(whole: bytes, at: int, value: int, layout: str = "<Q") -> bytes:
     data = bytearray(whole)
     struct.pack_into(layout, data, at, value)

@@ -237,6 +237,18 @@ def test_a_spawned_process_loads_anew(library: Path, dependent: Path, tmp_path: 
     assert done.stdout == "False wheel None 6\n", done.stderr
 
 
+@pytest.mark.requirement("R7")
+def test_the_handle_is_kept(run: Run, library: Path) -> None:
+    """The object that loaded it lives on: PyPy closes a library with it."""
+    script = """
+import gc
+handle = load(library).handle
+gc.collect()
+print(any(type(one) is ctypes.CDLL and one._handle == handle for one in gc.get_objects()))
+"""
+    assert run(script, library) == "True"
+
+
 @pytest.mark.requirement("R20")
 def test_cffi_uses_the_same_handle(run: Run, library: Path, dependent: Path) -> None:
     """A binding by CFFI calls through the record's handle, and leaves the library loaded when it is collected."""

@@ -134,6 +134,12 @@ def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
         load(described(file / "pkg" / "lib.so"))
 
 
+def test_a_drive_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even the root exists, as Windows' drives need not, the search for an archive ends."""
+    monkeypatch.setattr("os.path.exists", lambda path: False)
+    assert _runtime._archive_of("/absent/drive/lib.so") is None
+
+
 def test_a_folder_that_is_not_there() -> None:
     """A path through folders that do not exist ends at the root, not in a loop."""
     with pytest.raises(LibraryNotFoundError, match=r"tried: /nowhere/at/all/lib.so: No such file"):

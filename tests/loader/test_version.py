@@ -45,6 +45,12 @@ def test_an_override_that_is_too_old(run: Run, library: Path, decoy: Path) -> No
     assert found[2] == "correct or unset SHAREDLIB_SAMPLE_3"
 
 
+def test_an_override_may_be_newer_than_the_provider(run: Run, library: Path, decoy: Path) -> None:
+    """What the provider ships is not held against another file."""
+    script = "print(load(describe(sys.argv[2], version='1'), min_version='3').version)"
+    assert run(script, library, decoy, SHAREDLIB_SAMPLE_3=str(library)) == "3"
+
+
 def test_the_library_is_believed_and_not_the_provider(run: Run, library: Path) -> None:
     """A provider that promises more than its library has is found out once it is loaded."""
     script = """

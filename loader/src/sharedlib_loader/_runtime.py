@@ -635,11 +635,9 @@ def _unpacked(file: str) -> str:
 
 def _archive_of(file: str) -> str | None:
     folder, inside = os.path.split(file)
-    if os.path.isdir(folder):
-        return None
-    while inside and not os.path.isfile(folder):
+    while inside and not os.path.exists(folder):  # a drive of Windows need not exist, and has no parent
         folder, inside = os.path.split(folder)
-    return folder if inside else None
+    return folder if os.path.isfile(folder) else None
 
 
 def _remove(folder: str, owner: int) -> None:

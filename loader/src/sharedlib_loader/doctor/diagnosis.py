@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import sharedlib_loader
-from sharedlib_loader import SharedLibrary, SharedLibraryError
+from sharedlib_loader import SharedLibrary, SharedLibraryError, _runtime
 from sharedlib_loader._discovery import GROUP
 from sharedlib_loader.doctor import objects, process
 from sharedlib_loader.doctor.objects import NativeObject
@@ -140,7 +140,7 @@ def diagnose(known: Iterable[Finding] = ()) -> Diagnosis:
     copies = _copies(native, libraries, mapped, installed)
     findings += [_second_copy(copy) for copy in copies]
     findings += [_led_elsewhere(consumer) for consumer in consumers if _is_led_elsewhere(consumer)]
-    ours = {Path(library.path).resolve() for library in libraries.values()}
+    ours = {file for library in libraries.values() for file in _own_files(library)}
     relevant = ours | {Path(one.path) for one in consumers} | {Path(one.path) for one in copies}
     return Diagnosis(
         providers=providers,
@@ -203,7 +203,7 @@ def _provided(
         advice = "unset it to use the file that the provider ships"
         findings.append(Finding("note", name, f"the environment variable {library.switch} is {switch!r}", advice))
     here = process.answering(library.soname)
-    if here is not None and here.resolve() not in {library.path.resolve(), Path(loaded.get("path", "")).resolve()}:
+    if here is not None and here.resolve() not in {*_own_files(library), Path(loaded.get("path", "")).resolve()}:
         problem = f"in this process the SONAME {library.soname} means {here}, not {library.path}"
         findings.append(Finding("error", name, problem, f"load {name} before what brings that copy"))
     return Provided(
@@ -218,6 +218,12 @@ def _provided(
         loads=loaded.get("path"),
         winner=loaded.get("winner") or None,
     )
+
+
+def _own_files(library: SharedLibrary) -> set[Path]:
+    """The provider's file, and the copy that this process has made of it where it is in a zip archive."""
+    file = str(library.path)
+    return {Path(file).resolve(), Path(_runtime._copies.get(file, file)).resolve()}
 
 
 # -- objects ---------------------------------------------------------------------------------------------------------
@@ -303,7 +309,7 @@ def _search(one: NativeObject, soname: str) -> Path | None:
 def _copies(
     native: Iterable[NativeObject], libraries: Mapping[str, SharedLibrary], mapped: set[Path], installed: _Installed
 ) -> tuple[Copy, ...]:
-    ours = {library.path.resolve() for library in libraries.values()}
+    ours = {file for library in libraries.values() for file in _own_files(library)}
     found = []
     for one in native:
         of, because = [], []

@@ -50,12 +50,10 @@ def folders() -> list[Path]:
 
 def files(roots: Iterable[Path]) -> Iterator[Path]:
     """The files below these folders that are named as shared objects are, each once, links resolved."""
-    roots = [root.resolve() for root in roots]
     seen = set()
     for root in roots:
         for folder, below, names in os.walk(root):
-            # What is a root itself comes by itself; hidden folders hold environments and caches of others.
-            below[:] = [name for name in below if name[0] != "." and Path(folder, name) not in roots]
+            below[:] = [name for name in below if name[0] != "."]  # environments and caches of others
             for name in names:
                 path = Path(folder, name)
                 if (name.endswith(".so") or ".so." in name) and (real := path.resolve()) not in seen:
