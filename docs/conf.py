@@ -7,6 +7,7 @@ html_theme = "furo"
 html_title = project
 exclude_patterns = ["_build"]
 nitpicky = False
+myst_heading_anchors = 2
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 # The READMEs link to folders of the repository, and Pygments has no lexer for FlatBuffers schemas.

@@ -5,15 +5,27 @@ from __future__ import annotations
 import os
 import platform
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import liblmdb_wheel
-from sharedlib_loader import LibraryLoadError, LibraryNotFoundError, SharedLibrary, SharedLibraryError, load
+from sharedlib_loader import (
+    LibraryConflictError,
+    LibraryLoadError,
+    LibraryNotFoundError,
+    SharedLibrary,
+    SharedLibraryError,
+    _runtime,
+    load,
+)
+from tests.wheels.elf import Elf
 
 Run = Callable[..., str]
+
+pytestmark = pytest.mark.requirement("R12")
 
 
 def broken(path: Path) -> SharedLibrary:
@@ -28,6 +40,7 @@ def refusal(path: Path, kind: type[SharedLibraryError]) -> str:
     assert caught.value.library == "sample-3"
     assert caught.value.cure == "pip install --force-reinstall sample-wheel"
     assert caught.value.tried[0].startswith(f"{path}: ")
+    assert str(path) not in Path("/proc/self/maps").read_text()  # nothing half-loaded
     return str(caught.value)
 
 
@@ -53,7 +66,7 @@ def test_a_text_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    """A folder in the library's place cannot be read."""
+    """A folder in the library's place is told apart."""
     assert "not a regular file" in refusal(tmp_path, LibraryLoadError)
 
 
@@ -73,6 +86,19 @@ def test_a_damaged_header(at: int, value: bytes, tmp_path: Path) -> None:
     path = tmp_path / "damaged.so"
     path.write_bytes(data)
     refusal(path, LibraryLoadError)
+
+
+def test_a_dynamic_section_beyond_the_end(tmp_path: Path) -> None:
+    """A dynamic section that the file does not hold is not read, however long it claims to be."""
+    data = bytearray(liblmdb_wheel.library_path("0.9").read_bytes())
+    elf = Elf(bytes(data)).file
+    number = next(number for number, part in enumerate(elf.iter_segments()) if part["p_type"] == "PT_DYNAMIC")
+    p_filesz = elf["e_phoff"] + number * elf["e_phentsize"] + 32
+    path = tmp_path / "long.so"
+    for size in (len(data), 1 << 62):
+        data[p_filesz : p_filesz + 8] = size.to_bytes(8, sys.byteorder)
+        path.write_bytes(data)
+        assert refusal(path, LibraryLoadError).startswith("sample-3: the file is truncated\n")
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:
@@ -142,6 +168,97 @@ finally:
     assert "cause: its permissions, or those of its folder" in message
 
 
+def test_a_program(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """A static program has nothing that a dynamic loader reads, and is told apart."""
+    path = compile_c(
+        "int main(void) { return 0; }", tmp_path / "program", "-static", target=f"{platform.machine()}-linux-musl"
+    )
+    message = refusal(path, LibraryLoadError)
+    assert message.startswith("sample-3: the file is not a shared library\n")
+    assert "program: no dynamic section" in message
+    assert "cause: it is a static program" in message
+
+
+def test_a_dynamic_program(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """A dynamic program is refused by the dynamic loader, in its words."""
+    path = compile_c("int main(void) { return 0; }", tmp_path / "program", "-pie")
+    with pytest.raises(LibraryConflictError, match="the file's DT_SONAME is not"):
+        load(broken(path))
+    with pytest.raises(LibraryLoadError) as caught:  # to whom the SONAME is no matter
+        load(broken(path), on_conflict="accept")
+    message = str(caught.value)
+    assert "cannot dynamically load position-independent executable" in message
+    assert "cause: it is a program and not a library" in message
+
+
+def test_a_missing_function(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """Where no library has a function that the file needs, that is the cause."""
+    flags = ["-shared", "-nostdlib", "-Wl,-soname,libsample.so.3"]
+    path = compile_c("int absent(void); int sample_version(void) { return absent(); }", tmp_path / "f.so", *flags)
+    message = refusal(path, LibraryLoadError)
+    assert "undefined symbol: absent" in message
+    assert "cause: it needs a function that no library has" in message
+
+
+def test_a_newer_c_library(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """A file built for a glibc that this system does not have yet is said to be so."""
+    source = '__asm__(".symver future, sample_future@GLIBC_9.99"); int future(void); int sample_version(void) { return future(); }'
+    stub = "int future(void) { return 1; }"
+    script = tmp_path / "future.map"
+    script.write_text("GLIBC_9.99 { global: sample_future; };")
+    flags = ["-shared", "-nostdlib", "-Wl,-soname,libc.so.6", f"-Wl,--version-script={script}"]
+    libc = compile_c(stub.replace("future", "sample_future"), tmp_path / "libc.so.6", *flags)
+    path = compile_c(source, tmp_path / "newer.so", "-shared", "-nostdlib", "-Wl,-soname,libsample.so.3", libc)
+    message = refusal(path, LibraryLoadError)
+    assert "version `GLIBC_9.99' not found" in message
+    assert "cause: it is built for a newer C library than this system's" in message
+
+
+NOEXEC = """
+import ctypes, os
+MS_NOEXEC = 8
+libc = ctypes.CDLL(None, use_errno=True)
+folder = os.path.join(sys.argv[2], "mounted")
+os.mkdir(folder)
+if os.getuid() != 0:
+    CLONE_NEWUSER = 0x10000000
+    os.unshare(CLONE_NEWUSER) if hasattr(os, "unshare") else libc.unshare(CLONE_NEWUSER)
+CLONE_NEWNS, MS_PRIVATE, MS_REC = 0x00020000, 1 << 18, 1 << 14
+if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) \
+        or libc.mount(b"none", folder.encode(), b"tmpfs", MS_NOEXEC, None):
+    sys.exit(print("no mount"))
+target = describe(os.path.join(folder, "libsample.so.3"))
+target.path.write_bytes(library.path.read_bytes())
+try:
+    load(target)
+except sharedlib_loader.LibraryLoadError as error:
+    print(error)
+"""
+
+
+def test_a_file_system_without_execution(run: Run, library: Path, tmp_path: Path) -> None:
+    """A library on a file system mounted noexec is refused, and the mount is named as the cause."""
+    message = run(NOEXEC, library, tmp_path)
+    if message == "no mount":
+        pytest.skip("this machine lets nobody mount a file system, not even in a namespace of its own")
+    assert "failed to map segment from shared object" in message
+    assert "cause: its file system is mounted noexec" in message
+
+
+def test_the_words_of_other_systems() -> None:
+    """What musl, macOS and Windows say of a missing library leads to the same cause as what glibc says."""
+    missing = [
+        "libabsent.so: cannot open shared object file: No such file or directory",
+        "Error loading shared library libabsent.so: No such file or directory (needed by /x/libsample.so.3)",
+        "dlopen(/x/libsample.3.dylib, 0x0006): Library not loaded: @rpath/libabsent.dylib",
+        "Could not find module 'C:\\x\\sample.dll' (or one of its dependencies).",
+    ]
+    for words in missing:
+        assert _runtime._refused(broken(Path("/x")), "/x", words).cause == "a library that it needs is missing"
+    relocation = "Error relocating /x/libsample.so.3: absent: symbol not found"
+    assert _runtime._refused(broken(Path("/x")), "/x", relocation).cause.startswith("it needs a function")
+
+
 def test_a_missing_dependency(compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """Where a library that the file needs is missing, the dynamic loader's words are given."""
     absent = compile_c(
@@ -153,6 +270,7 @@ def test_a_missing_dependency(compile_c: Callable[..., Path], tmp_path: Path) ->
     message = refusal(path, LibraryLoadError)
     assert message.startswith("sample-3: the dynamic loader refuses the file\n")
     assert re.search(r"tried: \S+needs.so: libabsent.so: cannot open shared object file", message)
+    assert "cause: a library that it needs is missing" in message
 
 
 def test_a_failed_load_can_be_repeated(run: Run, library: Path, tmp_path: Path) -> None:

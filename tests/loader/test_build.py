@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from sharedlib_loader.build import TARGETS, BuildError, SharedObject, Toolchain, host, public_names, toolchain
+from sharedlib_loader.build import (
+    TARGETS,
+    BuildError,
+    SharedObject,
+    Toolchain,
+    host,
+    public_names,
+    shared_object,
+    toolchain,
+)
+from sharedlib_loader.build.shared_object import LINK
+from tests.wheels.elf import Elf
 
 
 @pytest.fixture
@@ -116,6 +127,26 @@ def test_flag_sets_have_caches_of_their_own(monkeypatch: pytest.MonkeyPatch, zig
     protected = zig.compile([source], ["-O2", "-fstack-protector-strong"], tmp_path / "protected")[0].read_bytes()
     assert len(set(used)) == 2
     assert (b"__stack_chk_fail" in plain, b"__stack_chk_fail" in protected) == (False, True)
+
+
+@pytest.mark.requirement("R28")
+def test_what_the_link_flags_are_for(zig: Toolchain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each flag that seals a library is missed where it is taken away: the checks of the wheels can fail."""
+    inner, outer = tmp_path / "inner.c", tmp_path / "outer.c"
+    inner.write_text("int a_inner(void) { return 1; }")
+    outer.write_text("int a_inner(void); int a_outer(void) { return a_inner(); }")
+    library = SharedObject("liba.so.1", (inner, outer), ("a_inner", "a_outer"))
+
+    def built(*removed: str) -> Elf:
+        monkeypatch.setattr(shared_object, "LINK", tuple(flag for flag in LINK if flag not in removed))
+        return Elf(library.build(zig, tmp_path / "lib", tmp_path / "work").read_bytes())
+
+    sealed = built()
+    assert "DF_SYMBOLIC" in sealed.flags
+    assert "DF_1_NODELETE" in sealed.flags
+    assert "a_inner" not in sealed.relocated_names
+    assert "a_inner" in built("-Wl,-Bsymbolic").relocated_names
+    assert "DF_1_NODELETE" not in built("-Wl,-z,nodelete").flags
 
 
 def test_public_names_are_read_from_a_header(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     return install
 
 
+@pytest.mark.requirement("R25")
 def test_the_installed_engines_are_found() -> None:
     """liblmdb-wheel announces both of its engines."""
     assert {"lmdb-0.9", "lmdb-1.0"} <= set(sharedlib_loader.providers())
@@ -49,6 +50,7 @@ def test_a_provider_is_found_by_name(install: Install) -> None:
     assert sharedlib_loader.find("good").distribution == "good-wheel"
 
 
+@pytest.mark.requirement("R25")
 def test_listing_imports_nothing(install: Install) -> None:
     """providers() lists a provider that could not even be imported."""
     install("lazy", "raise SystemExit('imported')")
@@ -56,6 +58,7 @@ def test_listing_imports_nothing(install: Install) -> None:
     assert "lazy_provider" not in sys.modules
 
 
+@pytest.mark.requirement("R13")
 def test_a_provider_that_is_not_installed() -> None:
     """The error lists who provides what, and derives from ImportError."""
     with pytest.raises(ProviderNotFoundError, match="no installed distribution provides this library") as caught:
@@ -64,6 +67,7 @@ def test_a_provider_that_is_not_installed() -> None:
     assert any(place.startswith("lmdb-0.9: liblmdb_wheel:") for place in caught.value.tried)
 
 
+@pytest.mark.requirement("R13")
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

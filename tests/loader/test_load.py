@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from sharedlib_loader import Conflict, LoadedLibrary, SharedLibrary, find, load
 Run = Callable[..., str]
 
 
+@pytest.mark.requirement("R7")
 def test_the_record_says_what_was_loaded(run: Run, library: Path) -> None:
     """load() returns name, path, SONAME, version, handle and origin, and no conflict."""
     script = """
@@ -28,6 +30,7 @@ print(json.dumps([record.name, str(record.path), record.soname, record.version, 
     assert json.loads(run(script, library)) == ["sample-3", str(library), "libsample.so.3", "3", "wheel", None, 3]
 
 
+@pytest.mark.requirement("R7")
 def test_the_record_is_frozen(run: Run, library: Path) -> None:
     """Nobody can change what load() found."""
     script = """
@@ -57,7 +60,7 @@ def test_records_are_compared_by_their_fields() -> None:
 
 def test_records_show_their_fields() -> None:
     """A record's repr is the call that makes it, and its path is a Path."""
-    assert repr(Conflict("/lib/sample", None)) == f"Conflict(path={Path('/lib/sample')!r}, version=None)"
+    assert repr(Conflict("/lib/sample", None)) == f"Conflict(path={Path('/lib/sample')!r}, version=None, symbol=None)"
     assert described(path="/lib/sample").path == Path("/lib/sample")
     assert eval(repr(described()), {"SharedLibrary": SharedLibrary, type(Path()).__name__: Path}) == described()
 
@@ -78,6 +81,7 @@ def test_type_hints_can_be_asked_for(documented: object) -> None:
     assert get_type_hints(documented)
 
 
+@pytest.mark.requirement("R6")
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="other interpreters' ctypes is written in Python")
 def test_the_import_is_light(python: Run) -> None:
     """Importing the loader, a provider, and loading a library needs no slow module of the standard library."""
@@ -93,6 +97,7 @@ print(sorted((set(sys.modules) - before) & heavy))
     assert python(script) == "[]"
 
 
+@pytest.mark.requirement("R7")
 def test_loading_again_gives_the_same_record(run: Run, library: Path) -> None:
     """load() is idempotent, also for an equal description."""
     script = """
@@ -106,16 +111,15 @@ print(sum("libsample" in line for line in open("/proc/self/maps")) == count)
     assert run(script, library) == "True True\nTrue"
 
 
+@pytest.mark.requirement("R7")
 def test_the_library_is_private(run: Run, library: Path) -> None:
     """The global scope of the process does not get the library's names (RTLD_LOCAL)."""
     assert run("load(library); print(hasattr(ctypes.CDLL(None), 'sample_version'))", library) == "False"
 
 
-def test_a_later_dependent_binds_to_it(run: Run, library: Path, compile_c: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.mark.requirement("R8")
+def test_a_later_dependent_binds_to_it(run: Run, library: Path, dependent: Path) -> None:
     """A library with DT_NEEDED for the SONAME, without RPATH, loads after load() and not before."""
-    flags = ["-shared", f"-L{library.parent}", "-l:libsample.so.3"]
-    source = "int sample_version(void); int twice(void) { return 2 * sample_version(); }"
-    dependent = compile_c(source, tmp_path / "dependent.so", *flags)
     script = """
 try:
     ctypes.CDLL(sys.argv[2])
@@ -129,6 +133,7 @@ print(ctypes.CDLL(sys.argv[2]).twice())
     assert after == "6"
 
 
+@pytest.mark.requirement("R6")
 def test_importing_loads_nothing(python: Run) -> None:
     """Importing loader and provider opens no library, starts no process and changes no environment variable."""
     script = """
@@ -151,6 +156,7 @@ def test_a_library_that_was_there_is_said_to_be(run: Run, library: Path) -> None
     assert run(script, library) == "already loaded None"
 
 
+@pytest.mark.requirement("R15")
 def test_sixty_four_threads_load_once(run: Run, library: Path) -> None:
     """Threads that call load() at the same moment get one record, from one dlopen of the file."""
     script = """
@@ -174,6 +180,7 @@ print(len(records), len(set(map(id, records))), opened.count(sys.argv[1]))
     assert run(script, library) == "64 1 2"
 
 
+@pytest.mark.requirement("R16")
 def test_a_child_of_fork_can_load(run: Run, library: Path, sample: Callable[..., Path]) -> None:
     """A child keeps what the parent loaded, and can load more although another thread held the lock at fork()."""
     other = sample(soname="libsample.so.4")
@@ -198,6 +205,86 @@ os._exit(0)
         "PYTHONWARNINGS": "ignore::DeprecationWarning"
     }  # Python 3.12 warns of fork() with threads: the point here
     assert run(script, library, other, **options) == "0"
+
+
+SPAWNED = """
+import ctypes, multiprocessing, os, sys
+import sharedlib_loader
+
+def described():
+    return sharedlib_loader.SharedLibrary(name="sample-3", soname="libsample.so.3", path=sys.argv[1], version="3",
+                                          distribution="sample-wheel")
+
+def work(given):
+    there = sharedlib_loader._runtime._platform.find("libsample.so.3") is not None
+    record = sharedlib_loader.load(given)
+    return there, record.origin, record.conflict, ctypes.CDLL(sys.argv[2]).twice()
+
+if __name__ == "__main__":
+    sharedlib_loader.load(described())
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(*pool.apply(work, [described()]))
+"""
+
+
+@pytest.mark.requirement("R16")
+def test_a_spawned_process_loads_anew(library: Path, dependent: Path, tmp_path: Path) -> None:
+    """A spawned process has nothing of its parent's; a description pickled to it loads there."""
+    script = tmp_path / "spawned.py"
+    script.write_text(SPAWNED)
+    command = [sys.executable, script, library, dependent]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.stdout == "False wheel None 6\n", done.stderr
+
+
+@pytest.mark.requirement("R7")
+def test_the_handle_is_kept(run: Run, library: Path) -> None:
+    """The object that loaded it lives on: PyPy closes a library with it."""
+    script = """
+import gc
+handle = load(library).handle
+gc.collect()
+print(any(type(one) is ctypes.CDLL and one._handle == handle for one in gc.get_objects()))
+"""
+    assert run(script, library) == "True"
+
+
+@pytest.mark.requirement("R20")
+def test_cffi_uses_the_same_handle(run: Run, library: Path, dependent: Path) -> None:
+    """A binding by CFFI calls through the record's handle, and leaves the library loaded when it is collected."""
+    script = """
+import cffi, gc
+record = load(library)
+ffi = cffi.FFI()
+ffi.cdef("int sample_version(void);")
+lib = ffi.dlopen(ffi.cast("void *", record.handle))
+version = lib.sample_version()
+del lib, ffi
+gc.collect()
+print(version, ctypes.CDLL(sys.argv[2]).twice(), len(mapped("libsample")))
+"""
+    assert run(script, library, dependent) == "3 6 1"
+
+
+@pytest.mark.requirement("R14")
+def test_load_never_returns_none(tmp_path: Path) -> None:
+    """A consumer is type-checked in strict mode without a question whether there is a record."""
+    consumer = tmp_path / "consumer.py"
+    consumer.write_text("""
+import sharedlib_loader
+record = sharedlib_loader.load(sharedlib_loader.find("lmdb-0.9"), on_conflict="accept", min_version="0.9")
+name: str = record.path.name
+handle: int = record.handle
+winner = record.conflict.path if record.conflict else record.path
+sharedlib_loader.load("lmdb-0.9")
+""")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path}", consumer]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    # The last line alone is wrong: the check does read the hints.
+    errors = [line for line in done.stdout.splitlines() if "error:" in line]
+    assert len(errors) == 1, done.stdout + done.stderr
+    assert "consumer.py:7" in errors[0]
+    assert 'incompatible type "str"; expected "SharedLibrary"' in errors[0]
 
 
 def test_an_unknown_policy_is_refused() -> None:

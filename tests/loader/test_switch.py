@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from sharedlib_loader import SharedLibrary, SwitchError, load
+from tests.loader.conftest import DESCRIPTOR
 
 Run = Callable[..., str]
+
+pytestmark = pytest.mark.requirement("R11")
 
 REPORT = "record = load(library); print(record.origin, record.version, record.path)"
 
@@ -31,6 +34,13 @@ def test_system_asks_the_dynamic_loader(run: Run, library: Path, decoy: Path) ->
     """``system`` takes what the SONAME finds by the system's own search."""
     found = run(REPORT, library, SHAREDLIB_SAMPLE_3="system", LD_LIBRARY_PATH=str(decoy.parent))
     assert found == f"system 2 {decoy}"
+
+
+def test_the_path_is_absolute(run: Run, library: Path, decoy: Path) -> None:
+    """The dynamic loader names a file as it was found, relative to a folder that may change; the record does not."""
+    script = f"import os; os.chdir({str(decoy.parent)!r}); os.execve(sys.executable, [sys.executable, *sys.argv[2:]], os.environ)"
+    relative = {"SHAREDLIB_SAMPLE_3": "system", "LD_LIBRARY_PATH": "."}
+    assert run(script, library, "-c", DESCRIPTOR + REPORT, library, **relative) == f"system 2 {decoy}"
 
 
 def test_system_may_be_there_already(run: Run, library: Path, decoy: Path) -> None:

@@ -60,6 +60,7 @@ def test_an_sdist_installs_without_a_network(
         assert done.stdout == "0.9.36 1.0.2\n"
 
 
+@pytest.mark.requirement("R17")
 def test_an_editable_provider_works(pip: Callable[..., Path], tmp_path: Path) -> None:
     """An editable install builds the libraries beside the sources, where the package is then imported from."""
     ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")

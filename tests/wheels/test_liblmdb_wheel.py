@@ -33,6 +33,7 @@ def library(engine: str, files: Files) -> Elf:
     return Elf(files("liblmdb_wheel")[f"liblmdb_wheel/lib/{ENGINES[engine]}"])
 
 
+@pytest.mark.requirement("R4")
 def test_the_tag_names_no_interpreter(built: Callable[[str], Path]) -> None:
     """The wheel is py3-none-<platform>, for glibc 2.17 and later."""
     _, _, _, tags = parse_wheel_filename(built("liblmdb_wheel-*.whl").name)
@@ -42,12 +43,14 @@ def test_the_tag_names_no_interpreter(built: Callable[[str], Path]) -> None:
     assert any(tag.startswith("manylinux2014_") for tag in row.tags)
 
 
+@pytest.mark.requirement("R4")
 def test_the_wheel_is_platlib(files: Files) -> None:
     """Native code installs into platlib, and the WHEEL file says so."""
     wheel = files("liblmdb_wheel")["liblmdb_wheel-0.1.0.dist-info/WHEEL"].decode()
     assert "Root-Is-Purelib: false" in wheel
 
 
+@pytest.mark.requirement("R4")
 def test_auditwheel_accepts_it_as_manylinux2014(built: Callable[[str], Path]) -> None:
     """Auditwheel finds nothing in it that manylinux2014 (manylinux_2_17) does not have."""
     command = [sys.executable, "-m", "auditwheel", "show", "--json", str(built("liblmdb_wheel-*.whl"))]
@@ -56,6 +59,7 @@ def test_auditwheel_accepts_it_as_manylinux2014(built: Callable[[str], Path]) ->
     assert json.loads(done.stdout)["overall_tag"] == f"manylinux_2_17_{platform.machine()}"
 
 
+@pytest.mark.requirement("R1")
 def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
     """One file for each library, what links it, the tools, the Python side, and the licences of all of it."""
     names = set(files("liblmdb_wheel"))
@@ -101,11 +105,13 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
     }
 
 
+@pytest.mark.requirement("R1")
 def test_the_soname_is_the_file_name(engine: str, library: Elf) -> None:
     """DT_SONAME is the file's own name: what a consumer records is what is found."""
     assert library.soname == ENGINES[engine]
 
 
+@pytest.mark.requirement("R3")
 def test_it_exports_the_api_and_nothing_else(engine: str, library: Elf) -> None:
     """The exports are exactly the functions of the header, with the two that the patches add."""
     api = set(public_names(UPSTREAM / f"lmdb-{engine}" / "lmdb.h", "mdb_"))
@@ -114,6 +120,7 @@ def test_it_exports_the_api_and_nothing_else(engine: str, library: Elf) -> None:
     assert len(api) == {"0.9": 58, "1.0": 71}[engine]
 
 
+@pytest.mark.requirement("R3")
 def test_its_own_calls_stay_inside(library: Elf) -> None:
     """No relocation names an LMDB function, so no other library in the process can get between (-Bsymbolic)."""
     assert not {name for name in library.relocated_names if name.startswith("mdb_")}
@@ -121,6 +128,7 @@ def test_its_own_calls_stay_inside(library: Elf) -> None:
     assert "DF_SYMBOLIC" in library.flags
 
 
+@pytest.mark.requirement("R3")
 def test_it_stays_loaded(library: Elf) -> None:
     """A consumer's dlclose does not undo the preload for the others (NODELETE)."""
     assert "DF_1_NODELETE" in library.flags
@@ -136,6 +144,7 @@ def test_it_is_hardened(library: Elf) -> None:
     assert any(name.endswith("_chk") for name in library.relocated_names)
 
 
+@pytest.mark.requirement("R1")
 def test_it_needs_the_c_library_alone(library: Elf) -> None:
     """NEEDED is glibc in parts, nothing newer than glibc 2.17 is asked of it, and there is no RPATH."""
     assert library.needed <= {"libc.so.6", "libpthread.so.0", "libdl.so.2"}

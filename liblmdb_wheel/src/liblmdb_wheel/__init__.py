@@ -67,7 +67,14 @@ def _pages_version_of(library: ctypes.CDLL) -> str:
     return str(library.lmdb_pages_version())
 
 
-def _shipped(name: str, soname: str, version: str, version_of: Callable[[ctypes.CDLL], str]) -> SharedLibrary:
+def _shipped(
+    name: str,
+    soname: str,
+    version: str,
+    version_of: Callable[[ctypes.CDLL], str],
+    symbols: tuple[str, ...] = (),
+    marks: tuple[str, ...] = (),
+) -> SharedLibrary:
     return SharedLibrary(
         name=name,
         soname=soname,
@@ -75,11 +82,16 @@ def _shipped(name: str, soname: str, version: str, version_of: Callable[[ctypes.
         version=version,
         distribution="liblmdb-wheel",
         version_of=version_of,
+        symbols=symbols,
+        marks=marks,
     )
 
 
-LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of)
-LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of)
+# How a copy of LMDB is known, also one with other names inside an extension module: by an error message of its own.
+_SYMBOLS, _MARKS = ("mdb_env_open",), ("MDB_KEYEXIST: Key/data pair already exists",)
+
+LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of, _SYMBOLS, _MARKS)
+LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of, _SYMBOLS, _MARKS)
 LMDB_BULK = _shipped("lmdb-bulk", "liblmdb_bulk.so.0", "1", _bulk_version_of)
 LMDB_FAST = _shipped("lmdb-fast", "liblmdb_fast.so.0", "1", _fast_version_of)
 LMDB_PAGES = _shipped("lmdb-pages", "liblmdb_pages.so.0", "1", _pages_version_of)

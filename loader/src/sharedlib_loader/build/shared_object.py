@@ -24,6 +24,13 @@ LINK = (
     "-Wl,--gc-sections",
 )  # fmt: skip
 
+# musl knows a library by its name only when a search has found it there. So beside the library goes one without code
+# that needs it and searches its own folder; the loader opens that too.
+SHIM = (
+    "-shared", "-s", "-nostdlib",
+    "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN", "-Wl,--disable-new-dtags",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class SharedObject:
@@ -44,7 +51,7 @@ class SharedObject:
     libraries: tuple[str, ...] = ()
 
     def build(self, toolchain: Toolchain, folder: Path, work: Path) -> Path:
-        """Compile and link into ``folder``, with intermediate files in ``work``.
+        """Compile and link into ``folder``, with intermediate files in ``work``; for musl, its shim too.
 
         Raises:
             BuildError: a source is missing, or the compiler fails.
@@ -61,6 +68,10 @@ class SharedObject:
         output = folder / self.soname
         named = [f"-Wl,-soname,{self.soname}", f"-Wl,--version-script={script}"]
         toolchain.link(toolchain.cc, objects, [*LINK, *named, *self.libraries], output)
+        if toolchain.libc == "musl":
+            toolchain.link(
+                toolchain.cc, [output], [*SHIM, f"-Wl,-soname,{self.soname}.shim"], folder / f"{self.soname}.shim"
+            )
         return output
 
 

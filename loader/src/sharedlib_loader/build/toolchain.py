@@ -38,6 +38,7 @@ class Toolchain:
         cc: the C compiler's command line.
         cxx: the C++ compiler's command line.
         tags: the platform tags of a wheel with code from it.
+        libc: the C library that the code is linked for.
         flags: compiler flags of this target.
         cache: where zig keeps compiled objects; None for other compilers.
         runtime_licences: the licences of what a static executable from it contains, by file name.
@@ -46,6 +47,7 @@ class Toolchain:
     cc: tuple[str, ...]
     cxx: tuple[str, ...]
     tags: tuple[str, ...]
+    libc: Libc = "glibc"
     flags: tuple[str, ...] = ()
     cache: Path | None = None
     runtime_licences: Mapping[str, Path] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Toolchain:
         """
         if cc := os.environ.get("CC"):
             tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            return cls(tuple(shlex.split(cc)), tuple(shlex.split(os.environ.get("CXX", "c++"))), (tag,))
+            return cls(tuple(shlex.split(cc)), tuple(shlex.split(os.environ.get("CXX", "c++"))), (tag,), libc)
         target = host(libc)
         if target is None:
             raise BuildError(f"targets.py has no row for this machine and {libc}: set CC and CXX to a compiler")
@@ -80,6 +82,7 @@ class Toolchain:
             cc=(zig, "cc", "-target", target.triple),
             cxx=(zig, "c++", "-target", target.triple),
             tags=target.tags,
+            libc=target.libc,
             flags=target.flags,
             cache=Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache)),
             runtime_licences={name: folder / path for name, path in _ZIG_RUNTIME_LICENCES.items()},

@@ -1,0 +1,36 @@
+"""Each requirement has a test, and the page that says so is what the tests would write."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.loader.requirements import AWAITED, PAGE, REQUIREMENTS, holders, page
+
+NAMES = [one.name for one in REQUIREMENTS]
+
+
+def test_the_list_is_whole() -> None:
+    """R1 and R3 to R30, each once."""
+    assert [f"R{number}" for number in range(1, 31) if number != 2] == NAMES
+
+
+def test_marks_name_requirements() -> None:
+    """A mark with a slip of the pen would hold nothing."""
+    assert set(holders()) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in AWAITED])
+def test_each_requirement_has_a_test(name: str) -> None:
+    """Somebody would notice if it was no longer met."""
+    assert holders().get(name)
+
+
+@pytest.mark.parametrize("name", AWAITED)
+def test_what_is_awaited_has_not_come(name: str) -> None:
+    """A requirement that has a test is not awaited any more: take it off the list."""
+    assert name not in holders()
+
+
+def test_the_page_is_fresh() -> None:
+    """``python -m tests.loader.requirements`` was run when the marks or the table changed."""
+    assert PAGE.read_text(encoding="utf-8") == page()
