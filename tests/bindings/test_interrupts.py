@@ -6,6 +6,7 @@ is sent at many moments; then somebody else must get on.
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -128,6 +129,7 @@ def interrupt() -> Iterator[Interrupt]:
             finally:
                 signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        gc.collect()  # the transaction that was open is garbage
 
     before = signal.signal(signal.SIGVTALRM, handler)
     yield interrupt
