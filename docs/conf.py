@@ -1,5 +1,9 @@
 """The Sphinx site: prose in MyST, the reference from the docstrings of the installed wheels."""
 
+import os
+
+os.environ["LMDB_BINDINGS_FAST"] = "0"  # built-in methods have neither type hints nor their whole docstring
+
 project = "One liblmdb for every wheel"
 author = "The liblmdb-wheel authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
