@@ -70,6 +70,9 @@ if TYPE_CHECKING:
         lock: bool
 
 
+_CROWD = 32
+"""Snapshots left to views from which on one looks whether the views are garbage."""
+
 # Each option of Environment(): the flag it stands for, and the value of the option that sets the flag.
 _FLAGS = {
     "subdir": (c.NOSUBDIR, False),
@@ -167,6 +170,7 @@ class Environment(Owner):
         self._max_spare = max_spare_txns
         self._databases: dict[bytes | None, _Database] = {}
         self._snapshots: set[Any] = set()  # transactions that wait for the last of their views
+        self._crowd = _CROWD
         self._lingering: Any = None  # the C object, closed for its users, while there are such
         self._start_afresh()
         if create and subdir and not readonly:
@@ -317,6 +321,9 @@ class Environment(Owner):
     def _pin(self, handle: Any, views: LiveViews) -> None:
         """Leave a read transaction of LMDB's to the views of it."""
         self._snapshots.add(handle)
+        if len(self._snapshots) >= self._crowd:  # each has a reader slot: on PyPy most of their views are garbage
+            gc.collect()
+            self._crowd = max(_CROWD, 2 * len(self._snapshots))
 
         def release() -> None:
             self._snapshots.discard(handle)

@@ -228,10 +228,8 @@ class Transaction(Owner, Generic[V]):
         try:
             return self._begin(ffi.NULL)
         except ReadersFullError:
-            if not self.env._snapshots:
-                raise
-        gc.collect()  # views may be garbage, and have the slots of their snapshots
-        return self._begin(ffi.NULL)
+            gc.collect()  # views may be garbage, and have the slots of their snapshots
+            return self._begin(ffi.NULL)
 
     def _begin(self, parent: Any) -> Any:
         handle = ffi.new("MDB_txn **")
