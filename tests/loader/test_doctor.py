@@ -76,7 +76,7 @@ def extension(site: Path, library: Path, compile_c: Callable[..., Path]) -> Exte
         compile_c(text, path, "-shared", "-nostdlib", *needs, *flags)
         info = {
             "METADATA": b"Metadata-Version: 2.1\nName: Needy-Dist\nVersion: 1\n",
-            "RECORD": b"needy/__init__.py,,\n",
+            "RECORD": b"needy/_native.abi3.so,,\n",
         }
         install({f"needy_dist-1.dist-info/{name}": data for name, data in info.items()}, site)
         install({"needy/__init__.py": b""}, site)

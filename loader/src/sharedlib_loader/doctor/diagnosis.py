@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import entry_points, packages_distributions
+from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -250,13 +250,16 @@ class _Installed:
     """Which distribution and which module a file is."""
 
     def __init__(self) -> None:
-        self._distributions = packages_distributions()
+        self._distributions = {
+            Path(str(one.locate_file(file))).resolve(): one.name
+            for one in distributions()
+            for file in one.files or ()
+            if ".so" in file.name
+        }
         self._roots = [folder.resolve() for folder in objects.folders()]
 
     def distribution(self, path: Path) -> str | None:
-        parts = self._inside(path)
-        names = self._distributions.get(parts[0].partition(".")[0]) or self._distributions.get(parts[0])
-        return ", ".join(sorted(set(names))) if names else None
+        return self._distributions.get(path)
 
     def module(self, one: NativeObject) -> str:
         if not one.is_extension:
