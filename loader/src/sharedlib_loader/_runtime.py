@@ -544,16 +544,19 @@ def _conflict_error(library: SharedLibrary, file: str, version: str, conflict: C
         problem = f"{there} has {conflict.symbol} in the global scope, which comes before {file} (version {version})"
         tried = f"dlsym(RTLD_DEFAULT, {conflict.symbol!r}): {conflict.path}"
         cause = "that copy was loaded with RTLD_GLOBAL, by LD_PRELOAD, or is the program itself; native code calls it"
+        # The global scope comes first however early ours is loaded.
+        cure = "have that copy loaded without RTLD_GLOBAL; who calls by the handle alone can accept the conflict"
     else:
         problem = f"the SONAME {library.soname} resolves to {there}, not to {file} (version {version})"
         tried = f"dlopen({library.soname!r}, RTLD_NOLOAD): {conflict.path}"
         cause = "that copy was loaded first, by another package, LD_PRELOAD or LD_LIBRARY_PATH; native code uses it"
+        cure = f"load {library.name} before what brings that copy, or set {library.switch}={conflict.path} to share it"
     return LibraryConflictError(
         library.name,
         problem,
         tried=(tried,),
         cause=cause,
-        cure=f"load {library.name} before what brings that copy, or set {library.switch}={conflict.path} to share it",
+        cure=cure,
     )
 
 

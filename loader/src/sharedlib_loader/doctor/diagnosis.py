@@ -342,7 +342,7 @@ def _copies(
 
 
 def _second_copy(copy: Copy) -> Finding:
-    whose = copy.distribution or "the system"
+    whose = copy.distribution or "no distribution"
     state = "it is loaded in this process, " if copy.mapped else ""
     problem = f"{copy.path} {copy.because}: {state}a second copy of {' or '.join(copy.libraries)}, from {whose}"
     if copy.distribution is None:
