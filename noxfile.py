@@ -115,7 +115,7 @@ def demo(session: nox.Session) -> None:
     with tempfile.TemporaryDirectory(prefix="liblmdb-demo-") as folder:
         python = Path(folder, "env", "bin", "python")
         session.run(str(BIN / "uv"), "venv", "--quiet", "--python", PYTHON, str(python.parent.parent), external=True)
-        session.run(str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(python), "--no-index",
+        session.run(str(BIN / "uv"), "pip", "install", "--quiet", "--no-cache", "--python", str(python), "--no-index",
                     "--find-links", str(DIST), "--find-links", str(WHEELHOUSE),
                     "sharedlib-loader", "liblmdb-wheel", "lmdb-bindings", "flatc-wheel", external=True)  # fmt: skip
         # A copy, since building the extension writes into its folder.

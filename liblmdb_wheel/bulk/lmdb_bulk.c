@@ -139,8 +139,8 @@ static const char PICKLE_TAIL[2] = {'e', '.'};            /* append what is behi
 typedef struct sink {
     lmdb_bulk_output *output;
     size_t count;
-    char *next; /* PICKLE: where the next byte goes */
-    char *end;  /* PICKLE: where the tail begins at the latest */
+    char *next; /* PICKLE, ROWS: where the next byte goes */
+    char *end;  /* PICKLE, ROWS: where the last of them may go; the tail of a pickle comes behind it */
 } sink;
 
 static int sink_open(sink *sink, lmdb_bulk_output *output)
@@ -156,6 +156,11 @@ static int sink_open(sink *sink, lmdb_bulk_output *output)
             output->keys.offsets[0] = 0;
         if (output->what & LMDB_BULK_VALUES)
             output->values.offsets[0] = 0;
+        return 0;
+    }
+    if (output->format == LMDB_BULK_ROWS) {
+        sink->next = output->stream;
+        sink->end = output->stream + output->capacity;
         return 0;
     }
     if (output->format != LMDB_BULK_PICKLE)
@@ -175,10 +180,13 @@ static int sink_close(sink *sink, int rc)
 {
     lmdb_bulk_output *output = sink->output;
     output->count = sink->count;
-    if (sink->next != NULL) {
+    if (sink->next == NULL)
+        return rc;
+    if (output->format == LMDB_BULK_PICKLE) {
         memcpy(sink->next, PICKLE_TAIL, sizeof PICKLE_TAIL);
-        output->stream_size = (size_t)(sink->next - output->stream) + sizeof PICKLE_TAIL;
+        sink->next += sizeof PICKLE_TAIL;
     }
+    output->stream_size = (size_t)(sink->next - output->stream);
     return rc;
 }
 
@@ -224,6 +232,19 @@ static inline void column_add(lmdb_bulk_column *column, size_t count, const MDB_
     column->offsets[count + 1] = offset + (int64_t)string->mv_size;
 }
 
+/* Whether a row can hold a string: a missing one it could not tell from an empty one. */
+static inline int is_field(const MDB_val *string)
+{
+    return string->mv_size < LMDB_BULK_FIELD && string->mv_data != NULL;
+}
+
+static inline char *field(char *next, const MDB_val *string)
+{
+    *next = (char)string->mv_size;
+    memcpy(next + 1, string->mv_data, string->mv_size);
+    return next + LMDB_BULK_FIELD;
+}
+
 /* Add a record; false where it does not fit in. */
 static inline int sink_add(sink *sink, unsigned int what, const MDB_val *key, const MDB_val *value)
 {
@@ -243,6 +264,26 @@ static inline int sink_add(sink *sink, unsigned int what, const MDB_val *key, co
             next = pickle(next, key);
         if (what & LMDB_BULK_VALUES)
             next = pickle(next, value);
+        sink->next = next;
+    } else if (output->format == LMDB_BULK_ROWS) {
+        size_t size = 0;
+        char *next = sink->next;
+        if ((what & LMDB_BULK_KEYS && !is_field(key)) || (what & LMDB_BULK_VALUES && !is_field(value))) {
+            output->needed = 0;
+            return 0;
+        }
+        if (what & LMDB_BULK_KEYS)
+            size += LMDB_BULK_FIELD;
+        if (what & LMDB_BULK_VALUES)
+            size += LMDB_BULK_FIELD;
+        if (size > (size_t)(sink->end - next)) {
+            output->needed = size;
+            return 0;
+        }
+        if (what & LMDB_BULK_KEYS)
+            next = field(next, key);
+        if (what & LMDB_BULK_VALUES)
+            next = field(next, value);
         sink->next = next;
     } else {
         size_t key_size = what & LMDB_BULK_KEYS ? key->mv_size : 0;
@@ -460,12 +501,12 @@ static int resume_value(const lmdb_bulk *bulk, MDB_cursor *cursor, MDB_val *key,
     return rc == 0 ? bulk->engine->cursor_get(cursor, key, value, MDB_GET_CURRENT) : rc;
 }
 
-/* A missing key, in both formats; alone in a pickle, the key is what stands for it. */
+/* A missing key; alone, and not in a column, which says `found`, it is no key that stands for it. */
 static int add_missing(sink *sink, const MDB_val *asked)
 {
     static const MDB_val none = {0, NULL};
     const lmdb_bulk_output *output = sink->output;
-    int alone = output->format == LMDB_BULK_PICKLE && output->what == LMDB_BULK_KEYS;
+    int alone = output->format != LMDB_BULK_COLUMNS && output->what == LMDB_BULK_KEYS;
     return sink_add(sink, output->what, alone ? &none : asked, &none);
 }
 

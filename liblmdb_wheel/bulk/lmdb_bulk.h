@@ -21,7 +21,8 @@
 extern "C" {
 #endif
 
-/* The next record fits into no output of this capacity; `needed` says which would do. Nothing was consumed. */
+/* The next record fits into no output of this capacity; `needed` says which would do, 0 that none of this format would.
+ * Nothing was consumed. */
 #define LMDB_BULK_TOO_LARGE (-30600)
 /* The input is not in its format. Nothing was done, whichever record it is that is wrong. */
 #define LMDB_BULK_BAD_INPUT (-30601)
@@ -78,6 +79,10 @@ typedef struct lmdb_bulk_column {
 #define LMDB_BULK_COLUMNS 0 /* columns of keys and of values */
 #define LMDB_BULK_MARSHAL 1 /* input: a list of bytes, or of pairs of bytes, as Python's marshal (version 2) writes it */
 #define LMDB_BULK_PICKLE 2  /* output: a flat list of bytes as a pickle (protocol 3); pairs stand one behind another */
+#define LMDB_BULK_ROWS 3    /* output: rows of fields, each a byte with its length and room for 255, as Python's struct has
+                             * them ("256p256p"); no longer string fits into a row, and none can be missing */
+
+#define LMDB_BULK_FIELD 256u /* ROWS: bytes of a field */
 
 typedef struct lmdb_bulk_input {
     unsigned int format;
@@ -105,8 +110,8 @@ typedef struct lmdb_bulk_output {
     lmdb_bulk_column keys;
     lmdb_bulk_column values;
     unsigned char *found; /* COLUMNS, lmdb_bulk_get_many: 1 where there is a value; may be NULL */
-    char *stream;         /* PICKLE */
-    size_t capacity;      /* PICKLE: bytes, LMDB_BULK_PICKLE_EMPTY at least */
+    char *stream;         /* PICKLE, ROWS */
+    size_t capacity;      /* PICKLE, ROWS: bytes; of a pickle LMDB_BULK_PICKLE_EMPTY at least */
     size_t stream_size;   /* out: bytes of the stream */
     size_t count;         /* out: records */
     size_t needed;        /* out, LMDB_BULK_TOO_LARGE: the capacity that the next record needs (of the larger column) */

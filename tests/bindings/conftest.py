@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import lmdb_bindings as lmdb
-from lmdb_bindings import _bulk, _engine, _plain
+from lmdb_bindings import _bulk, _columns, _engine, _plain, _streams
 
 
 @pytest.fixture(params=[0, 1], ids=["engine 0.9", "engine 1.0"])
@@ -18,28 +18,37 @@ def engine(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+# How records cross: as CPython does it in this process (single ones by built-in methods, many by the bulk library); by
+# the bulk library alone, as CPython or as PyPy does it; and without it, in Python.
+PATHS: dict[str, tuple[bool, Any]] = {
+    "fast": (True, _streams),
+    "bulk": (False, _streams),
+    "columns": (False, _columns),
+    "plain": (False, None),
+}
+
+
 @pytest.fixture
 def take(engine: int) -> Iterator[Callable[[str], None]]:
-    """Let the transactions of the engine that begin from now on handle many records by ``bulk``, the bulk library, or by
-    ``plain``, the same in Python.
-    """
+    """Let the transactions of the engine that begin from now on take one of the paths."""
     used = _engine.engine("1.0" if engine else "0.9")
-    bulk, records = used.bulk, used.records
+    bulk, fast, records = used.bulk, used.fast, used.records
 
     def take(path: str) -> None:
-        if path == "bulk" and bulk is None:
-            pytest.skip("the bulk library is not in use: PyPy, or the switch says so")
-        used.bulk = bulk if path == "bulk" else None
-        used.records = _bulk if path == "bulk" else _plain
+        wants_fast, exchange = PATHS[path]
+        if (wants_fast and fast is None) or (exchange is not None and bulk is None):
+            pytest.skip("not on this interpreter, or a switch says so")
+        used.fast = fast if wants_fast else None
+        used.bulk = None if exchange is None else _bulk.Library(bulk.lib, used.lib, exchange)
+        used.records = _plain if exchange is None else _bulk
 
     yield take
-    used.bulk = bulk
-    used.records = records
+    used.bulk, used.fast, used.records = bulk, fast, records
 
 
-@pytest.fixture(params=["bulk", "plain"])
+@pytest.fixture(params=PATHS)
 def path(request: pytest.FixtureRequest, take: Callable[[str], None]) -> str:
-    """How many records at once are handled."""
+    """How records cross."""
     take(request.param)
     return str(request.param)
 

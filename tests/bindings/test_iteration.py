@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import lmdb_bindings as lmdb
-from lmdb_bindings import _bulk, _iteration
+from lmdb_bindings import _columns, _iteration, _streams
 
 pytestmark = pytest.mark.usefixtures("path")
 
@@ -279,7 +279,7 @@ def trace(
     script=st.lists(OPERATIONS, max_size=30),
     watched=st.booleans(),
     sizes=st.sampled_from([(1, 1), (1, 4), (2, 4), (3, 9), (16, 4096)]),
-    room=st.sampled_from([20, 30, 45, _bulk.Output.CAPACITY]),
+    room=st.sampled_from([20, 30, 45, _streams.Output.CAPACITY]),
     buffers=st.booleans(),
 )
 def test_iterators_step(
@@ -299,9 +299,10 @@ def test_iterators_step(
         patch.setattr(_iteration, "FIRST", sizes[0])
         patch.setattr(_iteration, "GROWTH", 2)
         patch.setattr(_iteration, "MOST", sizes[1])
-        patch.setattr(_bulk.Output, "CAPACITY", room)
-        if env._engine.bulk:
-            patch.setattr(env._engine.bulk, "_outputs", [])
+        patch.setattr(_streams.Output, "CAPACITY", room)
+        patch.setattr(_columns.Column, "CAPACITY", room)
+        if bulk := env._engine.bulk:
+            patch.setattr(bulk, "_spare", {kind: [] for kind in bulk._spare})
         found = trace(env, db, records, begin + script, watched=watched, buffers=buffers)
     env.close()
     assert found == expected

@@ -55,7 +55,7 @@ CURSOR: dict[str, tuple[Any, ...]] = {
 )
 def test_every_method_is_here(kind: type, table: dict[str, Any], others: set[str]) -> None:
     """The tables above have every public method: the others may be called at any time, and drop() is tested apart."""
-    public = {name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+    public = {name for name, _ in inspect.getmembers(kind, inspect.isroutine) if not name.startswith("_")}
     assert public == {name for name in table if not name.startswith("_")} | others
 
 

@@ -1,4 +1,4 @@
-"""Many records at once, three times over: by the bulk library, by the same in Python, and by a model; all must agree.
+"""The same calls by every path (see the fixture ``take``), and by a model; all must agree.
 
 They get the same databases and the same calls, and are compared in results, exceptions, their messages and ``record``,
 where a cursor is left, and what the database holds in the end.
@@ -20,6 +20,8 @@ import lmdb_bindings as lmdb
 Pair = tuple[bytes, bytes]
 Take = Callable[[str], None]
 Call = tuple[str, dict[str, Any]]
+
+PATHS = ("fast", "bulk", "columns", "plain")  # of the fixture `take`
 
 FLAGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -330,30 +332,30 @@ def kinds(opened: Callable[..., lmdb.Environment]) -> tuple[lmdb.Environment, di
 
 @CAREFUL
 @given(script=scripts(wild=False))
-def test_both_paths_do_what_the_model_does(
+def test_all_paths_do_what_the_model_does(
     kinds: tuple[lmdb.Environment, dict[str, Any]], take: Take, script: tuple[str, list[Pair], list[Call]]
 ) -> None:
     """By the bulk library, in Python and in the model, the same calls have the same results and effects."""
     env, databases = kinds
     kind, records, todo = script
     traces = []
-    for path in ("bulk", "plain"):
+    for path in PATHS:
         take(path)
         traces.append(drive(env, databases[kind], records, todo))
-    assert traces[0] == traces[1]
+    assert all(trace == traces[0] for trace in traces)
     assert without_messages(traces[0]) == expected(kind, records, todo)
 
 
 @CAREFUL
 @given(script=scripts(wild=True))
-def test_both_paths_refuse_alike(
+def test_all_paths_refuse_alike(
     kinds: tuple[lmdb.Environment, dict[str, Any]], take: Take, script: tuple[str, list[Pair], list[Call]]
 ) -> None:
-    """What no database takes is refused by both paths with one exception, message and record, and one state after it."""
+    """What no database takes is refused by all paths with one exception, message and record, and one state after it."""
     env, databases = kinds
     kind, records, todo = script
     traces = []
-    for path in ("bulk", "plain"):
+    for path in PATHS:
         take(path)
         traces.append(drive(env, databases[kind], records, todo))
-    assert traces[0] == traces[1]
+    assert all(trace == traces[0] for trace in traces)

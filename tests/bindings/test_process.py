@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import liblmdb_wheel
+from lmdb_bindings._engine import SWITCHES
 
 Python = Callable[..., str]
 
@@ -20,7 +21,7 @@ def mapped():
 """
 
 
-BULK = [str(liblmdb_wheel.LMDB_BULK.path.resolve())] if sys.implementation.name == "cpython" else []
+HELPERS = [liblmdb_wheel.LMDB_BULK, *([liblmdb_wheel.LMDB_FAST] if sys.implementation.name == "cpython" else [])]
 
 
 def libraries(*names: str) -> list[str]:
@@ -35,7 +36,7 @@ def test_one_library_is_mapped(python: Python) -> None:
 
 
 def test_the_other_engine_is_mapped_when_it_is_used(python: Python) -> None:
-    """Using an environment of the other engine maps its library and the bulk library, and nothing else."""
+    """Using an environment of the other engine maps its library and those that bring records, and nothing else."""
     script = (
         MAPS
         + """
@@ -45,20 +46,22 @@ with lmdb.open("env", lib_version=1) as env, env.begin(write=True) as txn: txn.p
 print(before, mapped(), sorted(lmdb.loaded_libraries()))
 """
     )
-    expected = f"{libraries('0.9')} {libraries('0.9', '1.0') + BULK} ['0.9', '1.0']"
+    helpers = [str(library.path.resolve()) for library in HELPERS]
+    expected = f"{libraries('0.9')} {libraries('0.9', '1.0') + helpers} ['0.9', '1.0']"
     assert python(script, LMDB_DEFAULT_LIB_VERSION="0") == expected
 
 
-def test_a_wrong_switch_of_the_bulk_library_fails_the_import(python: Python) -> None:
-    """A value of LMDB_BINDINGS_BULK that is neither 0 nor 1 is an error at once, though the library is loaded later."""
+@pytest.mark.parametrize(("switch", "library"), SWITCHES.items())
+def test_a_wrong_switch_fails_the_import(python: Python, switch: str, library: str) -> None:
+    """A value of a switch that is neither 0 nor 1 is an error at once, though its library is loaded later."""
     script = """
 try:
     import lmdb_bindings
 except ImportError as error:
     print(error)
 """
-    expected = "LMDB_BINDINGS_BULK is 'no': set it to 0 (do without the bulk library) or 1, or unset it"
-    assert python(script, LMDB_BINDINGS_BULK="no") == expected
+    expected = f"{switch} is 'no': set it to 0 (do without {library}) or 1, or unset it"
+    assert python(script, **{switch: "no"}) == expected
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="other interpreters' ctypes is written in Python")

@@ -392,3 +392,53 @@ class view: pass
 views.append(views)
 """
     assert python(script, str(engine), tmp_path / "env") == ""
+
+
+def test_views_of_a_transaction_that_opens_databases(opened: Open) -> None:
+    """Its end settles the handles that it has opened, so from then on its views are of copies, and hold nothing."""
+    env = opened(sync=False)
+    with env.begin(write=True) as txn:
+        for name in (b"one", b"two"):
+            txn.put(b"key", SMALL, db=env.open_db(name, txn=txn))
+    env.close()
+    env = opened(sync=False)
+    with env.begin(buffers=True) as txn:
+        one = env.open_db(b"one", txn=txn, create=False)
+        view = txn.get(b"key", db=one)
+    assert bytes(view) == SMALL
+    two = env.open_db(b"two", create=False)
+    with env.begin() as reader:
+        assert reader.get(b"key", db=one) == reader.get(b"key", db=two) == SMALL
+    env.set_mapsize(1 << 24)
+    assert bytes(view) == SMALL
+
+
+def test_no_database_is_opened_beside_views(opened: Open) -> None:
+    """While views of it are alive, a transaction opens no database, and says why."""
+    env = opened(sync=False)
+    with env.begin(write=True) as txn:
+        txn.put(b"key", SMALL)
+        env.open_db(b"one", txn=txn)
+    env.close()
+    env = opened(sync=False)
+    with env.begin(buffers=True) as txn:
+        view = txn.get(b"key")
+        with pytest.raises(lmdb.Error, match=r"^Memoryviews of this transaction are alive, so no database can be"):
+            env.open_db(b"one", txn=txn, create=False)
+        del view
+        assert env.open_db(b"one", txn=txn, create=False)
+    assert env.dbs() == [b"one"]
+
+
+def test_names_of_databases_as_views(opened: Open) -> None:
+    """``dbs()`` in a transaction with buffers gives views, and opens what it meets."""
+    env = opened(sync=False)
+    for name in (b"one", b"two"):
+        env.open_db(name)
+    env.close()
+    env = opened(sync=False)
+    with env.begin(buffers=True) as txn:
+        found = env.dbs(txn)
+    assert [type(name) for name in found] == [memoryview, memoryview]
+    assert [bytes(name) for name in found] == [b"one", b"two"]
+    assert env.open_db(b"two", create=False)

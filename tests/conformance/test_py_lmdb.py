@@ -1,4 +1,4 @@
-"""py-lmdb 3.0.0's own test-suite, unmodified, against this binding: both engines, with the bulk library and without.
+"""py-lmdb 3.0.0's own test-suite, unmodified, against this binding: both engines, every path.
 
 The suite comes from py-lmdb's sdist, by hash, and is not part of this repository; ``runner.py`` runs it.
 """
@@ -65,13 +65,14 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("bulk", ["1", "0"], ids=["bulk library", "plain"])
+@pytest.mark.parametrize(("fast", "bulk"), [("1", "1"), ("0", "1"), ("0", "0")], ids=["fast", "bulk", "plain"])
 @pytest.mark.parametrize("engine", ["0.9", "1.0"])
-def test_conformance(suite: Path, engine: str, bulk: str) -> None:
+def test_conformance(suite: Path, engine: str, fast: str, bulk: str) -> None:
     """Every test passes, but those that the suite does not run."""
     environment = {
         **os.environ,
         "LMDB_DEFAULT_LIB_VERSION": {"0.9": "0", "1.0": "1"}[engine],
+        "LMDB_BINDINGS_FAST": fast,
         "LMDB_BINDINGS_BULK": bulk,
     }
     for name in ("LMDB_PURE", "LMDB_FORCE_SYSTEM", "LMDB_TEST_LARGE", "LMDB_TEST_HUGE"):  # they choose tests

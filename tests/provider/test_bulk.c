@@ -304,6 +304,16 @@ static size_t read_pickle(const char *stream, size_t size, text *t)
     return count;
 }
 
+/* Read rows of fields; the number of their strings. */
+static size_t read_rows(const char *stream, size_t size, text *t)
+{
+    size_t at;
+    for (at = 0; at < size; at += LMDB_BULK_FIELD)
+        text_add(t, (MDB_val){(unsigned char)stream[at], (void *)(stream + at + 1)});
+    SAME(at, size);
+    return size / LMDB_BULK_FIELD;
+}
+
 /* Buffers of exactly this capacity and limit. */
 static lmdb_bulk_output new_output(unsigned int format, unsigned int what, size_t capacity, size_t limit)
 {
@@ -312,7 +322,7 @@ static lmdb_bulk_output new_output(unsigned int format, unsigned int what, size_
     output.format = format;
     output.what = what;
     output.limit = limit;
-    if (format == LMDB_BULK_PICKLE) {
+    if (format == LMDB_BULK_PICKLE || format == LMDB_BULK_ROWS) {
         output.stream = malloc(capacity);
         output.capacity = capacity;
         return output;
@@ -341,6 +351,8 @@ static void take_output(lmdb_bulk_output *output, text *t)
             SAME(read_pickle(output->stream, output->stream_size, t), output->count * strings);
         else
             SAME(output->stream_size, 0);
+    } else if (output->format == LMDB_BULK_ROWS) {
+        SAME(read_rows(output->stream, output->stream_size, t), output->count * strings);
     } else {
         for (i = 0; i < output->count; i++) {
             lmdb_bulk_column *columns[] = {&output->keys, &output->values};
@@ -392,28 +404,51 @@ static lmdb_bulk_scan new_scan(const database *db, MDB_cursor *cursor, unsigned 
     return scan;
 }
 
+/* An output for the next call: of this capacity, or of what the call before said that it needs. Where that was nothing,
+ * for a record that no row can hold, it is another format. */
+static lmdb_bulk_output next_output(unsigned int format, unsigned int what, size_t capacity, size_t limit,
+                                    const size_t *needed)
+{
+    if (needed == NULL)
+        return new_output(format, what, capacity, limit);
+    if (*needed == 0)
+        return new_output(LMDB_BULK_PICKLE, what, 1 << 20, 1);
+    return new_output(format, what, *needed, limit);
+}
+
+/* Whether that was more than the call before had, and asked for the second time only where it must be. */
+static void check_needed(const lmdb_bulk_output *output, const size_t *before)
+{
+    SAME(output->count, 0);
+    if (output->needed == 0) {
+        SAME(output->format, LMDB_BULK_ROWS);
+        return;
+    }
+    CHECK(output->needed > output->keys.capacity + output->capacity);
+    CHECK(before == NULL || *before == LMDB_BULK_PICKLE_EMPTY);
+}
+
 /* Scan to the end, every call with this capacity; where that is too small for a record, once with what it needs. */
 static void scan_all(lmdb_bulk_scan *scan, unsigned int format, unsigned int what, size_t capacity, size_t limit,
                      text *t)
 {
-    size_t calls = 0, needed = 0;
+    size_t calls = 0, space, *needed = NULL;
     int rc;
     do {
-        lmdb_bulk_output output = new_output(format, what, needed ? needed : capacity, limit);
+        lmdb_bulk_output output = next_output(format, what, capacity, limit, needed);
         size_t remaining = scan->remaining;
         rc = lmdb_bulk_scan_next(scan, &output);
         if (rc == LMDB_BULK_TOO_LARGE) {
-            SAME(output.count, 0);
             SAME(scan->remaining, remaining);
-            CHECK(output.needed > (needed ? needed : capacity));
-            CHECK(needed == 0 || needed == LMDB_BULK_PICKLE_EMPTY);
-            needed = output.needed;
+            check_needed(&output, needed);
+            space = output.needed;
+            needed = &space;
         } else {
             CHECK(rc == 0 || rc == MDB_NOTFOUND);
             CHECK(rc != 0 || (output.count > 0 && scan->remaining > 0));
             SAME(output.needed, 0);
             SAME(scan->remaining, remaining - output.count);
-            needed = 0;
+            needed = NULL;
         }
         take_output(&output, t);
         CHECK(++calls < 100000);
@@ -493,7 +528,7 @@ static void scan_capacities(void)
         for (capacity = 0; capacity < 40000; capacity += capacity < 320 ? 1 : capacity / 3)
             for (what = 1; what < 4; what++)
                 for (flags = 0; flags < 16; flags = flags ? flags + 7 : 1) /* 0, REVERSE, NODUP, both */
-                    for (format = 0; format < 3; format += 2)
+                    for (format = 0; format < 4; format += format == 2 ? 1 : 2)
                         check_scan(&db, db.records[3].key, NONE, flags == 15 ? 9 : flags, SIZE_MAX, format, what,
                                    capacity, 1000);
         close_env(&db);
@@ -511,6 +546,7 @@ static void scan_limits(void)
             for (remaining = 0; remaining < db.count + 3; remaining += remaining < 12 ? 1 : 40) {
                 check_scan(&db, NONE, NONE, 0, remaining, LMDB_BULK_PICKLE, 3, 1 << 16, limit);
                 check_scan(&db, NONE, NONE, LMDB_BULK_REVERSE, remaining, LMDB_BULK_COLUMNS, 3, 1 << 16, limit);
+                check_scan(&db, NONE, NONE, LMDB_BULK_NODUP, remaining, LMDB_BULK_ROWS, 3, 1 << 16, limit);
             }
         close_env(&db);
     }
@@ -959,20 +995,19 @@ static void free_input(lmdb_bulk_input *input)
 static void get_all(lmdb_bulk *bulk, lmdb_bulk_input *input, unsigned int flags, unsigned int format,
                     unsigned int what, size_t capacity, size_t limit, text *t)
 {
-    size_t calls = 0, needed = 0;
+    size_t calls = 0, space, *needed = NULL;
     do {
-        lmdb_bulk_output output = new_output(format, what, needed ? needed : capacity, limit);
+        lmdb_bulk_output output = next_output(format, what, capacity, limit, needed);
         int rc = lmdb_bulk_get_many(bulk, input, flags, &output);
         if (rc == LMDB_BULK_TOO_LARGE) {
-            SAME(output.count, 0);
-            CHECK(output.needed > (needed ? needed : capacity));
-            CHECK(needed == 0 || needed == LMDB_BULK_PICKLE_EMPTY);
-            needed = output.needed;
+            check_needed(&output, needed);
+            space = output.needed;
+            needed = &space;
         } else {
             OK(rc);
             CHECK(output.count > 0 || input->done == input->count);
             SAME(output.needed, 0);
-            needed = 0;
+            needed = NULL;
         }
         take_output(&output, t);
         CHECK(++calls < 100000);
@@ -1068,6 +1103,7 @@ static void get_many_capacities(void)
             for (f = 0; f < 3; f++)
                 for (what = 1; what < 4; what++) {
                     check_get(&db, keys, 60, LMDB_BULK_MARSHAL, FLAGS[f], NULL, LMDB_BULK_PICKLE, what, capacity, 50);
+                    check_get(&db, keys, 60, LMDB_BULK_COLUMNS, FLAGS[f], NULL, LMDB_BULK_ROWS, what, capacity, 50);
                     check_get(&db, keys, 60, LMDB_BULK_COLUMNS, FLAGS[f], cursor, LMDB_BULK_COLUMNS, what, capacity,
                               capacity % 7 + 1);
                 }

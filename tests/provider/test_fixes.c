@@ -53,10 +53,15 @@ static MDB_env *new_env(void)
     return env;
 }
 
+static MDB_env *opened_with(MDB_env *env, const char *name, unsigned flags)
+{
+    OK(mdb_env_open(env, file_in_folder(name), MDB_NOSUBDIR | MDB_NOTLS | MDB_NOSYNC | flags, 0600));
+    return env;
+}
+
 static MDB_env *opened(MDB_env *env, const char *name)
 {
-    OK(mdb_env_open(env, file_in_folder(name), MDB_NOSUBDIR | MDB_NOTLS | MDB_NOSYNC, 0600));
-    return env;
+    return opened_with(env, name, 0);
 }
 
 static MDB_txn *begin(MDB_env *env, unsigned flags, MDB_dbi *dbi)
@@ -94,6 +99,116 @@ static int has(MDB_env *env, const char *key, const char *value)
     int same = holds(txn, dbi, key, value);
     mdb_txn_abort(txn);
     return same;
+}
+
+/* --- the order of keys: both engines ------------------------------------------------------------------------------ */
+
+static int order(const unsigned char *a, size_t a_size, const unsigned char *b, size_t b_size)
+{
+    for (size_t i = 0; i < a_size && i < b_size; i++)
+        if (a[i] != b[i])
+            return a[i] < b[i] ? -1 : 1;
+    return (a_size > b_size) - (a_size < b_size);
+}
+
+/* Keys of every length to 50, at every alignment, that differ first at every place, or not at all. */
+static void order_of_keys(void)
+{
+    static const unsigned char BYTES[] = {0, 1, 127, 128, 255};
+    unsigned char left[64], right[64];
+    MDB_env *env = opened(new_env(), "db");
+    MDB_dbi dbi;
+    MDB_txn *txn = begin(env, MDB_RDONLY, &dbi);
+    srand(1);
+    for (int i = 0; i < 2000000; i++) {
+        size_t left_size = 1 + rand() % 50, right_size = rand() % 2 ? left_size : 1 + rand() % 50;
+        unsigned char *a = left + rand() % 8, *b = right + rand() % 8;
+        for (size_t j = 0; j < left_size; j++)
+            a[j] = BYTES[rand() % 5];
+        for (size_t j = 0; j < right_size; j++)
+            b[j] = j < left_size ? a[j] : BYTES[rand() % 5];
+        for (int changes = rand() % 3; changes; changes--)
+            b[rand() % right_size] = BYTES[rand() % 5];
+        int found = mdb_cmp(txn, dbi, &(MDB_val){left_size, a}, &(MDB_val){right_size, b});
+        CHECK((found > 0) - (found < 0) == order(a, left_size, b, right_size));
+    }
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+}
+
+/* --- commits: both engines ---------------------------------------------------------------------------------------- */
+
+static void writemap_emptied(void)
+{
+    MDB_env *env = opened_with(new_env(), "db", MDB_WRITEMAP);
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+    MDB_stat stat;
+    char key[20];
+    for (int round = 0; round < 3; round++) {
+        MDB_txn *txn = begin(env, 0, &dbi);
+        for (int i = 0; i < 20000; i++) {
+            sprintf(key, "%016d", i);
+            OK(put(txn, dbi, key, key, 16));
+        }
+        OK(mdb_txn_commit(txn));
+        txn = begin(env, 0, &dbi);
+        OK(mdb_cursor_open(txn, dbi, &cursor));
+        while (mdb_cursor_get(cursor, &(MDB_val){0}, &(MDB_val){0}, MDB_NEXT) == 0)
+            OK(mdb_cursor_del(cursor, 0));
+        mdb_cursor_close(cursor);
+        OK(mdb_txn_commit(txn));
+        txn = begin(env, MDB_RDONLY, &dbi);
+        OK(mdb_stat(txn, dbi, &stat));
+        CHECK(stat.ms_entries == 0 && stat.ms_depth == 0);
+        mdb_txn_abort(txn);
+    }
+    mdb_env_close(env);
+}
+
+static void number_of_commit(MDB_env *env)
+{
+    MDB_dbi dbi;
+    MDB_txn *txn = begin(env, 0, &dbi);
+    size_t number = mdb_txn_id(txn);
+    OK(put(txn, dbi, "number", &number, sizeof number));
+    OK(mdb_txn_commit(txn));
+}
+
+static MDB_env *raced; /* what others commit to while a reader copies its meta page; NULL: nobody does */
+static int commits;
+
+/* Instead of memcpy in the build for this test. */
+void *raced_memcpy(void *to, const void *from, size_t size)
+{
+    MDB_env *env = raced;
+    raced = NULL;
+    memmove(to, from, size / 2);
+    for (int i = 0; env && i < commits; i++)
+        number_of_commit(env);
+    memmove((char *)to + size / 2, (const char *)from + size / 2, size - size / 2);
+    return to;
+}
+
+static void raced_readers(void)
+{
+    MDB_env *env = opened(new_env(), "db");
+    MDB_dbi dbi;
+    MDB_val found;
+    number_of_commit(env);
+    for (commits = 0; commits < 6; commits++) {
+        raced = env;
+        MDB_txn *txn;
+        OK(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn));
+        CHECK(raced == NULL); /* it has happened */
+        OK(mdb_dbi_open(txn, NULL, 0, &dbi));
+        OK(mdb_get(txn, dbi, &(MDB_val){6, "number"}, &found));
+        size_t number;
+        memmove(&number, found.mv_data, sizeof number);
+        CHECK(number == mdb_txn_id(txn));
+        mdb_txn_abort(txn);
+    }
+    mdb_env_close(env);
 }
 
 /* --- compacting copies: both engines ------------------------------------------------------------------------------ */
@@ -544,6 +659,7 @@ static const struct {
     void (*run)(void);
 } TESTS[] = {
     TEST(compact_dupfixed), TEST(compact_dupfixed_main), TEST(compact_damaged),
+    TEST(order_of_keys), TEST(writemap_emptied), TEST(raced_readers),
 #if MDB_VERSION_MAJOR
     TEST(compact_encrypted), TEST(overlapping_readers), TEST(overlapping_readers_without_tags),
     TEST(spilled_twice), TEST(spilled_twice_without_tags), TEST(written_again_is_summed_again),

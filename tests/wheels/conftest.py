@@ -29,7 +29,9 @@ def new_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., P
         python = folder / "bin" / "python"
         sources = ["--no-index", "--find-links", ROOT / "dist", "--find-links", ROOT / "build" / "wheelhouse"]
         if distributions:
-            uv("pip", "install", "--quiet", "--only-binary", ":all:", "--python", python, *sources, *distributions)
+            # No cache: uv's takes a wheel that was built again, of the same version, for the one that it knows.
+            uv("pip", "install", "--quiet", "--no-cache", "--only-binary", ":all:", "--python", python, *sources,
+               *distributions)  # fmt: skip
         return python
 
     return new_environment

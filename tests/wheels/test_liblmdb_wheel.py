@@ -18,6 +18,7 @@ from tests.wheels.elf import Elf
 ROOT = Path(__file__).resolve().parents[2]
 UPSTREAM = ROOT / "liblmdb_wheel" / "upstream"
 ENGINES = {"0.9": "liblmdb.so.0", "1.0": "liblmdb.so.1"}
+TOOLS = ("mdb_copy", "mdb_drop", "mdb_dump", "mdb_load", "mdb_stat")
 
 Files = Callable[[str], dict[str, bytes]]
 
@@ -60,22 +61,39 @@ def test_auditwheel_accepts_it_as_manylinux2014(built: Callable[[str], Path]) ->
 
 @pytest.mark.requirement("R1")
 def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
-    """One file for each library, the headers, the Python side, and the licences of all of it."""
+    """One file for each library, what links it, the tools, the Python side, and the licences of all of it."""
     names = set(files("liblmdb_wheel"))
     info = "liblmdb_wheel-0.1.0.dist-info/"
     assert {name for name in names if not name.startswith(info)} == {
         "liblmdb_wheel/__init__.py",
         "liblmdb_wheel/__main__.py",
+        "liblmdb_wheel/data_format.py",
+        "liblmdb_wheel/linking.py",
+        "liblmdb_wheel/selftest.py",
+        "liblmdb_wheel/tools.py",
         "liblmdb_wheel/py.typed",
         "liblmdb_wheel/lib/liblmdb.so.0",
         "liblmdb_wheel/lib/liblmdb.so.1",
         "liblmdb_wheel/lib/liblmdb_bulk.so.0",
+        "liblmdb_wheel/lib/liblmdb_fast.so.0",
         "liblmdb_wheel/lib/liblmdb_pages.so.0",
-        "liblmdb_wheel/include/0.9/lmdb.h",
-        "liblmdb_wheel/include/0.9/lmdb_bulk.h",
-        "liblmdb_wheel/include/1.0/lmdb.h",
-        "liblmdb_wheel/include/1.0/lmdb_bulk.h",
-        "liblmdb_wheel/include/1.0/lmdb_pages.h",
+        "liblmdb_wheel/lib/cmake/liblmdb/liblmdb-config-version.cmake",
+        "liblmdb_wheel/lib/cmake/liblmdb/liblmdb-config.cmake",
+        "liblmdb_wheel/lib/pkgconfig/lmdb-0.9.pc",
+        "liblmdb_wheel/lib/pkgconfig/lmdb-1.0.pc",
+        "liblmdb_wheel/lib/pkgconfig/lmdb.pc",
+        "liblmdb_wheel/engines/0.9/include/lmdb.h",
+        "liblmdb_wheel/engines/0.9/include/lmdb_bulk.h",
+        "liblmdb_wheel/engines/0.9/include/lmdb_fast.h",
+        "liblmdb_wheel/engines/0.9/lib/liblmdb.so",
+        "liblmdb_wheel/engines/0.9/lib/pkgconfig/lmdb.pc",
+        "liblmdb_wheel/engines/1.0/include/lmdb.h",
+        "liblmdb_wheel/engines/1.0/include/lmdb_bulk.h",
+        "liblmdb_wheel/engines/1.0/include/lmdb_fast.h",
+        "liblmdb_wheel/engines/1.0/include/lmdb_pages.h",
+        "liblmdb_wheel/engines/1.0/lib/liblmdb.so",
+        "liblmdb_wheel/engines/1.0/lib/pkgconfig/lmdb.pc",
+        *(f"liblmdb_wheel/engines/{engine}/bin/{tool}" for engine in ENGINES for tool in TOOLS),
     }
     assert {name[len(info) :] for name in names if name.startswith(info + "licenses/")} == {
         "licenses/LICENSE",
@@ -135,6 +153,14 @@ def test_it_needs_the_c_library_alone(library: Elf) -> None:
     assert not library.run_paths
 
 
+def test_only_the_tools_have_an_rpath(files: Files) -> None:
+    """Of all native files, the executables alone have a path to search."""
+    native = {name: Elf(data) for name, data in files("liblmdb_wheel").items() if data[:4] == b"\x7fELF"}
+    assert {name.split("/")[-2] for name, elf in native.items() if elf.run_paths} == {"bin"}
+    assert {name.split("/")[-2] for name, elf in native.items() if not elf.run_paths} == {"lib"}
+    assert len(native) == len(ENGINES) * len(TOOLS) + 5
+
+
 def test_upstreams_assertions_are_in_it(engine: str, files: Files) -> None:
     """LMDB's own consistency checks are compiled in, as upstream's build has them (-UNDEBUG)."""
     data = files("liblmdb_wheel")[f"liblmdb_wheel/lib/{ENGINES[engine]}"]
@@ -151,6 +177,6 @@ def test_no_path_of_the_build_is_in_it(engine: str, files: Files) -> None:
 
 def test_the_header_is_the_patched_one(engine: str, files: Files) -> None:
     """The header shipped is the one that the library was built with."""
-    header = files("liblmdb_wheel")[f"liblmdb_wheel/include/{engine}/lmdb.h"]
+    header = files("liblmdb_wheel")[f"liblmdb_wheel/engines/{engine}/include/lmdb.h"]
     assert header == (UPSTREAM / f"lmdb-{engine}" / "lmdb.h").read_bytes()
     assert b"mdb_env_copy3" in header

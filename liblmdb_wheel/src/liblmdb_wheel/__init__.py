@@ -2,8 +2,9 @@
 
 An engine is named by the string ``"0.9"`` (LMDB 0.9.36, data format 1, ``liblmdb.so.0``) or ``"1.0"`` (LMDB 1.0.2,
 data format 3, ``liblmdb.so.1``). Beside them are ``liblmdb_bulk.so.0``, many records in one call over either engine,
-and ``liblmdb_pages.so.0``, checksums and encryption of pages for engine 1.0. Importing this package loads nothing;
-:func:`load`, :func:`load_bulk` and :func:`load_pages` do.
+``liblmdb_fast.so.0``, single records for CPython, and ``liblmdb_pages.so.0``, checksums and encryption of pages for
+engine 1.0. Importing this package loads nothing; :func:`load`, :func:`load_bulk` and the like do. How to link them is
+in :mod:`liblmdb_wheel.linking`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from sharedlib_loader import Policy
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "LMDB_0_9",
     "LMDB_1_0",
     "LMDB_BULK",
+    "LMDB_FAST",
     "LMDB_PAGES",
     "engines",
     "include_dir",
@@ -33,6 +36,7 @@ __all__ = [
     "library_path",
     "load",
     "load_bulk",
+    "load_fast",
     "load_pages",
 ]
 
@@ -51,6 +55,11 @@ def _version_of(library: ctypes.CDLL) -> str:
 def _bulk_version_of(library: ctypes.CDLL) -> str:
     """The version of its interface that a loaded liblmdb_bulk gives."""
     return str(library.lmdb_bulk_version())
+
+
+def _fast_version_of(library: ctypes.CDLL) -> str:
+    """The version of its interface that a loaded liblmdb_fast gives."""
+    return str(library.lmdb_fast_version())
 
 
 def _pages_version_of(library: ctypes.CDLL) -> str:
@@ -84,7 +93,11 @@ _SYMBOLS, _MARKS = ("mdb_env_open",), ("MDB_KEYEXIST: Key/data pair already exis
 LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of, _SYMBOLS, _MARKS)
 LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of, _SYMBOLS, _MARKS)
 LMDB_BULK = _shipped("lmdb-bulk", "liblmdb_bulk.so.0", "1", _bulk_version_of)
+LMDB_FAST = _shipped("lmdb-fast", "liblmdb_fast.so.0", "1", _fast_version_of)
 LMDB_PAGES = _shipped("lmdb-pages", "liblmdb_pages.so.0", "1", _pages_version_of)
+
+DEFAULT_ENGINE = "0.9"
+"""The engine of whoever names none: the one whose files all LMDBs before 1.0 read."""
 
 _ENGINES = MappingProxyType({"0.9": LMDB_0_9, "1.0": LMDB_1_0})
 
@@ -120,6 +133,18 @@ def load_bulk(*, on_conflict: Policy = "raise") -> LoadedLibrary:
     return sharedlib_loader.load(LMDB_BULK, on_conflict=on_conflict)
 
 
+def load_fast(*, on_conflict: Policy = "raise") -> LoadedLibrary:
+    """Load ``liblmdb_fast.so.0``, which is for CPython alone: it calls functions of the interpreter.
+
+    Args:
+        on_conflict: see :func:`sharedlib_loader.load`.
+
+    Raises:
+        sharedlib_loader.SharedLibraryError: it cannot be loaded.
+    """
+    return sharedlib_loader.load(LMDB_FAST, on_conflict=on_conflict)
+
+
 def load_pages(*, on_conflict: Policy = "raise") -> LoadedLibrary:
     """Load ``liblmdb_pages.so.0``, checksums and encryption of pages for engine 1.0; it links no engine.
 
@@ -137,7 +162,7 @@ def include_dir(engine: str) -> Path:
     _library(engine)
     from pathlib import Path
 
-    return Path(_PACKAGE, "include", engine)
+    return Path(_PACKAGE, "engines", engine, "include")
 
 
 def library_dir() -> Path:

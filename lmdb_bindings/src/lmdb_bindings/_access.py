@@ -11,9 +11,11 @@ What goes on within a transaction is not seen here: each has a lock of its own, 
 from __future__ import annotations
 
 import errno
+import gc
 import time
 from _thread import get_ident
 
+from lmdb_bindings._stack import LOST, is_alive, is_at_work, is_nested
 from lmdb_bindings.errors import error
 
 TYPE_CHECKING = False
@@ -26,30 +28,36 @@ _LOOK = 0.1
 
 
 class Access:
-    """The access to one environment. As a context manager: a call that shares it."""
+    """The access to one environment. As a context manager: a call that shares it.
 
-    def __init__(self, look: Callable[[], None]) -> None:
-        """``look`` ends writers that will never come back; it is called now and then by who waits."""
+    Args:
+        look: ends writers that will never come back; called now and then by who waits.
+        is_writing: whether a thread has an open write transaction.
+    """
+
+    def __init__(self, look: Callable[[], None], is_writing: Callable[[int], bool]) -> None:
         self._look = look
+        self._is_writing = is_writing
         # Not above: an import that opens nothing yet is the faster by a third.
         from collections import deque
         from threading import Condition, RLock
 
         self._lock = RLock()  # re-entrant: the collector may end a transaction in the middle of anything
         self._changed = Condition(self._lock)
-        self._calls = 0
-        self._alone = False
-        self._line: deque[int] = deque()  # threads: the first has the write transaction, or waits in LMDB for it
+        # Threads. What an interrupted one has left here is found by those who wait: see _stack.
+        self._callers: list[int] = []
+        self._alone = 0
+        self._line: deque[int] = deque()  # the first has the write transaction, or waits in LMDB for it
 
     def __enter__(self) -> None:
         with self._lock:
             while self._alone:
-                self._changed.wait()
-            self._calls += 1
+                self._wait()
+            self._callers.append(get_ident())
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._calls -= 1
+            self._callers.remove(get_ident())
             self._changed.notify_all()
 
     def alone(self) -> _Block:
@@ -59,19 +67,26 @@ class Access:
     def _keep_out(self) -> None:
         with self._lock:
             while self._alone:
-                self._changed.wait()
-            self._alone = True
+                self._wait()
+            self._alone = get_ident()
             try:
-                while self._calls:
-                    self._changed.wait()
+                while self._callers:
+                    self._wait()
             except BaseException:
                 self._let_in()
                 raise
 
     def _let_in(self) -> None:
         with self._lock:
-            self._alone = False
+            self._alone = 0
             self._changed.notify_all()
+
+    def _wait(self) -> None:
+        """Wait for a change; where there is none for long, drop what was lost."""
+        if not self._changed.wait(LOST):
+            self._callers = [thread for thread in self._callers if is_at_work(thread)]
+            if self._alone and not is_at_work(self._alone):
+                self._alone = 0
 
     # -- the writers' turns ----------------------------------------------------------------------------------------
 
@@ -91,23 +106,41 @@ class Access:
         me = get_ident()
         with self._lock:
             if me in self._line:
-                raise error("Attempt to start a write transaction while another write transaction is active on the "
-                            "same thread. This would deadlock.", errno.EBUSY)  # fmt: skip
+                if self._is_writing(me) or is_nested():
+                    raise error("Attempt to start a write transaction while another write transaction is active on the "
+                                "same thread. This would deadlock.", errno.EBUSY)  # fmt: skip
+                self._line.remove(me)  # lost
             self._line.append(me)
+            mine = False
             try:
-                until = None if timeout is None else time.monotonic() + timeout
-                while not (mine := self._changed.wait_for(lambda: self._line[0] == me, _LOOK)):
-                    self._look()
-                    if until is not None and time.monotonic() > until:
-                        break
-            except BaseException:
-                mine = False
-                raise
+                mine = self._is_first(me, timeout)
             finally:
                 if not mine:
                     self._line.remove(me)
                     self._changed.notify_all()
         return mine
+
+    def _is_first(self, me: int, timeout: float | None) -> bool:
+        since = looked = time.monotonic()
+        while not self._changed.wait_for(lambda: self._line[0] == me, _LOOK):
+            self._look()
+            now = time.monotonic()
+            if now - looked > LOST:
+                looked = now
+                self._drop_lost_turn()
+            if timeout is not None and now - since > timeout:
+                return False
+        return True
+
+    def _drop_lost_turn(self) -> None:
+        first = self._line[0]
+        if is_at_work(first):
+            return
+        if not self._is_writing(first):
+            self._line.popleft()
+            self._changed.notify_all()
+        elif not is_alive(first):
+            gc.collect()  # nobody else may do that, and the transaction may be garbage
 
     def pass_turn(self, thread: int | None = None) -> None:
         """Let the next writer have its turn, if it was that of this thread, or of another one given."""

@@ -1,13 +1,10 @@
 """Many records at once, by liblmdb_bulk: one call of C for a batch. ``_plain`` does the same in Python.
 
-Python makes objects fastest by its own C code, so a batch comes back as one pickle, of the kind that holds nothing but
-a list of bytes, and goes in as one list of ``marshal``. Both are made and read by this process alone. A batch that is
-not all of exact ``bytes`` is left to ``_plain``.
+How a batch crosses is the interpreter's matter: see ``_streams`` and ``_columns``. One that is not all of exact
+``bytes`` is left to ``_plain``.
 """
 
 from __future__ import annotations
-
-import marshal
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from lmdb_bindings._transaction import Transaction
 
 _ALL = 2**64 - 1
-_MARSHAL_VERSION = 2  # without references to what came before
 
 
 class Library:
@@ -35,38 +31,40 @@ class Library:
     Args:
         lib: its functions, by CFFI.
         engine: those of the engine.
+        exchange: the module by whose ``Output`` and ``Input`` records cross.
     """
 
-    def __init__(self, lib: Any, engine: Any) -> None:
+    def __init__(self, lib: Any, engine: Any, exchange: Any) -> None:
         self.lib = lib
+        self._exchange = exchange
         self.engine = ffi.new("lmdb_bulk_engine *")
         for name in ("get", "put", "cmp", "cursor_open", "cursor_close", "cursor_get", "cursor_put", "cursor_del",
                      "cursor_count"):  # fmt: skip
             setattr(self.engine, name, getattr(engine, "mdb_" + name))
-        self._spare: list[Direct] = []
-        self._outputs: list[Output] = []
+        self._spare: dict[type, list[Any]] = {Direct: [], exchange.Output: [], exchange.Input: []}
 
     def direct(self) -> Direct:
-        """Single records of a transaction: a spare one, or new."""
+        """Single records of a transaction. The caller puts it back, like what the next two give."""
+        direct: Direct = self._take(Direct, self)
+        return direct
+
+    def output(self) -> Any:
+        """Room for a batch that comes out."""
+        return self._take(self._exchange.Output)
+
+    def input(self) -> Any:
+        """Room for a batch that goes in."""
+        return self._take(self._exchange.Input)
+
+    def _take(self, kind: type, *arguments: Any) -> Any:
         try:
-            return self._spare.pop()
+            return self._spare[kind].pop()
         except IndexError:
-            return Direct(self)
+            return kind(*arguments)
 
-    def put_back(self, direct: Direct) -> None:
-        """Keep one whose transaction has ended for the next."""
-        self._spare.append(direct)
-
-    def output(self) -> Output:
-        """Room for a batch; the caller puts it back."""
-        try:
-            return self._outputs.pop()
-        except IndexError:
-            return Output()
-
-    def put_output_back(self, output: Output) -> None:
-        """Keep the room for the next batch."""
-        self._outputs.append(output)
+    def put_back(self, thing: Any) -> None:
+        """Keep what was taken for the next."""
+        self._spare[type(thing)].append(thing)
 
 
 class Direct:
@@ -85,6 +83,8 @@ class Direct:
 
     __slots__ = ("_memory", "bulk", "copied", "database", "get", "put")
 
+    state = None  # of `_fast`
+
     def __init__(self, library: Library) -> None:
         self._memory = ffi.new("char[]", self.COPIED)
         self.copied = ffi.buffer(self._memory)
@@ -96,55 +96,30 @@ class Direct:
         self.put = library.lib.lmdb_bulk_put
         self.database: _Database | None = None
 
-    def ways(self) -> tuple[Any, Any, Any, Any, _Database | None]:
-        """What :meth:`Transaction.get` and ``put`` need of it: attributes cost more than locals."""
+    def ways(self) -> tuple[Any, ...]:
+        """What the methods of :class:`Transaction` need of it: attributes cost more than locals."""
         return self.get, self.put, self.bulk, self.copied, self.database
 
-    def use(self, database: _Database) -> None:
+    def begin(self, txn: Any, _token: list[None]) -> None:
+        """Serve a transaction of LMDB's."""
+        self.bulk.txn = txn
+
+    def use(self, database: _Database, **_: bool) -> None:
         """Point it at a database."""
         self.bulk.dbi = database._dbi
         self.database = database
 
-    def end(self) -> None:
-        """Point it at no transaction."""
-        self.bulk.txn = ffi.NULL
+    def stop_puts(self) -> None:
+        """Nothing: the methods in Python know what comes before a write."""
+
+    def forget(self) -> None:
+        """Point it at no database."""
         self.database = None
 
-
-class Output:
-    """Room for the pickle of a batch."""
-
-    CAPACITY = 1 << 18
-    """Bytes; a single record that needs more gets room of its own."""
-
-    __slots__ = ("_memory", "_stream", "output")
-
-    def __init__(self) -> None:
-        self.output = ffi.new("lmdb_bulk_output *")
-        self.output.format = b.PICKLE
-        self._use(self.CAPACITY)
-
-    def _use(self, capacity: int) -> None:
-        self._memory = _new_uncleared("char[]", capacity)
-        self._stream = memoryview(ffi.buffer(self._memory))
-        self.output.stream = self._memory
-        self.output.capacity = capacity
-
-    def read(self) -> list[Any]:
-        """The batch that C has written."""
-        from _pickle import loads  # that of pickle, whose import takes 2 ms
-
-        batch: list[Any] = loads(self._stream[: self.output.stream_size])  # written by C, a call ago
-        return batch
-
-    def grow(self) -> None:
-        """Make room for the record that did not fit in."""
-        self._use(self.output.needed)
-
-    def shrink(self) -> None:
-        """Give back the room that one record needed."""
-        if self.output.capacity != self.CAPACITY:
-            self._use(self.CAPACITY)
+    def end(self) -> None:
+        """Serve no transaction."""
+        self.bulk.txn = ffi.NULL
+        self.database = None
 
 
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
@@ -155,7 +130,9 @@ class Scan:
 
     def __init__(self, txn: Transaction, dbi: int, what: int, within: Range, state: int, limit: int | None) -> None:
         self._library = txn._bulk
+        self._room: Any = None
         self._what = what
+        self.width = 1
         self._flags = within.flags
         self.nodup = bool(within.flags & b.NODUP)
         self._scan = scan = ffi.new("lmdb_bulk_scan *")
@@ -198,26 +175,29 @@ class Scan:
     def remaining(self, remaining: int) -> None:
         self._scan.remaining = remaining
 
-    def read(self, cursor: Any, count: int) -> list[Any]:
-        """The next records, at most ``count``; see :meth:`_plain.Scan.read`."""
-        library, scan = self._library, self._scan
-        room = library.output()
-        try:
-            output = room.output
-            output.what, output.limit = self._what, count
-            scan.cursor = cursor
-            rc = library.lib.lmdb_bulk_scan_next(scan, output)
-            if rc == b.TOO_LARGE:
-                room.grow()
-                output.limit = 1
-                rc = library.lib.lmdb_bulk_scan_next(scan, output)
-            if rc and rc != c.NOTFOUND and not output.count:
-                raise error("mdb_cursor_get", rc)
-            batch: list[Any] = room.read()
-            return batch
-        finally:
-            room.shrink()
-            library.put_output_back(room)
+    def read(self, cursor: Any, count: int) -> Any:
+        """The next records, at most ``count``; see :meth:`_plain.Scan.read`. They are read before the next call."""
+        scan_next, scan, room = self._library.lib.lmdb_bulk_scan_next, self._scan, self._room
+        if scan.state == b.END:
+            return iter(())
+        if room is None:
+            room = self._room = self._library.output()
+        room.begin(self._what, count)
+        scan.cursor = cursor
+        while (rc := scan_next(scan, room.output)) == b.TOO_LARGE:
+            room.make_room()
+            room.output.limit = 1
+        if rc and rc != c.NOTFOUND and not room.output.count:
+            raise error("mdb_cursor_get", rc)
+        batch, self.width = room.read()
+        room.shrink()
+        return batch
+
+    def close(self) -> None:
+        """Nothing more is read of the last batch: others may have the room."""
+        room, self._room = self._room, None
+        if room is not None:
+            self._library.put_back(room)
 
     def read_columns(self, cursor: Any, count: int) -> Columns:
         """The next records, at most ``count``, in columns; see :meth:`_plain.Scan.read_columns`."""
@@ -271,33 +251,28 @@ def _column(room: tuple[Any, Any], records: int) -> tuple[Any, Any]:
 def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: int) -> list[Any]:
     """Look up keys, in their order: see :func:`_plain.get_many`."""
     library, bulk = txn._bulk, txn._bulk_of(dbi)
-    source = _input(keys)
-    if source is None:
-        return _plain.get_many(txn, dbi, keys, what, flags)
-    given, _stream = source
-    room = library.output()
+    source, room = library.input(), library.output()
     try:
-        output = room.output
-        result: list[Any] | None = None
-        output.what, output.limit = what, _ALL
+        if not source.write_keys(keys):
+            return _plain.get_many(txn, dbi, keys, what, flags)
+        given = source.input
+        result: list[Any] = []
+        room.begin(what, _ALL, missing=bool(flags & b.MISSING))
         while True:
-            rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, output)
+            rc = library.lib.lmdb_bulk_get_many(bulk, given, flags, room.output)
             if rc == b.TOO_LARGE:
-                room.grow()
+                room.make_room()
                 continue
             if rc == b.BAD_INPUT:
                 return _plain.get_many(txn, dbi, keys, what, flags)
             if rc:
                 raise at_record(given.done, error("mdb_cursor_get", rc))
-            if result is None:
-                result = room.read()
-            else:
-                result += room.read()
+            batch, width = room.read()
+            result += batch if width == 1 else zip(batch, batch)  # noqa: B905 (one iterator, twice)
             if given.done == given.count:
                 return result
     finally:
-        room.shrink()
-        library.put_output_back(room)
+        _put_back(library, source, room)
 
 
 def put_many(
@@ -305,19 +280,26 @@ def put_many(
 ) -> tuple[int, int, BaseException | None]:
     """Store records: see :func:`_plain.put_many`."""
     library, bulk = txn._bulk, txn._bulk_of(dbi)
-    source = _input(pairs)
-    if source is None:
-        return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
-    given, _stream = source
-    added = ffi.new("size_t *")
-    rc = library.lib.lmdb_bulk_put_many(bulk, given, flags, added)
-    done, stored = given.done, added[0]
+    source, added = library.input(), ffi.new("size_t *")
+    try:
+        rc = b.BAD_INPUT
+        if source.write_pairs(pairs):
+            rc = library.lib.lmdb_bulk_put_many(bulk, source.input, flags, added)
+        done, stored = source.input.done, added[0]
+    finally:
+        _put_back(library, source)
     if rc == b.BAD_INPUT:
         return _plain.put_many(txn, dbi, pairs, flags, lenient=lenient)
     if rc == c.KEYEXIST and lenient:  # not in order: the rest may be no better
         more, further, problem = _plain.put_many(txn, dbi, pairs[done:], flags, lenient=True)
         return done + more, stored + further, problem
     return done, stored, error("mdb_cursor_put", rc) if rc else None
+
+
+def _put_back(library: Library, *things: Any) -> None:
+    for thing in things:
+        thing.shrink()
+        library.put_back(thing)
 
 
 def count_range(txn: Transaction, dbi: int, within: Range) -> int:
@@ -339,20 +321,6 @@ def delete_range(txn: Transaction, dbi: int, within: Range, limit: int | None) -
     most = _ALL if limit is None else min(limit, _ALL)
     rc = library.lib.lmdb_bulk_delete_range(bulk, lower, upper, within.flags, most, count)
     return count[0], error("mdb_cursor_del", rc) if rc else None
-
-
-def _input(records: Any) -> Any:
-    """The records as ``lmdb_bulk_input``, with the memory that it names; None where C cannot read them."""
-    try:
-        stream = marshal.dumps(records, _MARSHAL_VERSION)
-    except ValueError:  # not a type that marshal knows, or too many
-        return None
-    given = ffi.new("lmdb_bulk_input *")
-    given.format = b.MARSHAL
-    memory = ffi.from_buffer(stream)
-    given.stream = ffi.cast("char *", memory)
-    given.stream_size = len(stream)
-    return given, memory
 
 
 def _bounds(within: Range) -> tuple[Any, Any, list[Any]]:

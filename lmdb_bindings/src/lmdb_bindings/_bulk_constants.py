@@ -25,6 +25,9 @@ END = 3
 COLUMNS = 0
 MARSHAL = 1
 PICKLE = 2
+ROWS = 3
+
+FIELD = 256
 
 # return codes
 TOO_LARGE = -30600

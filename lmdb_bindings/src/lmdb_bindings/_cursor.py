@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from itertools import chain
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
@@ -310,7 +311,7 @@ class Cursor(Generic[V]):
         if not self.db._flags & c.DUPSORT:
             flags &= ~b.DUP  # as in py-lmdb: LMDB goes on to the next key
         what = b.KEYS * bool(keys or not values) | b.VALUES * bool(values)
-        return Iteration(self._scan(Range(flags=flags), what, b.CURRENT), pairs=bool(keys and values)).of(self)
+        return Iteration(self._scan(Range(flags=flags), what, b.CURRENT)).of(self)
 
     def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
         return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
@@ -484,18 +485,15 @@ class Cursor(Generic[V]):
             found = self.txn._records.get_many(self.txn, self._dbi, wanted, what, flags)
             if wanted:
                 self._seek(c.SET_KEY, wanted[-1])
-        if not values:
-            return found
-        pairs = iter(found)
         if not dupfixed_bytes:
-            return list(zip(pairs, pairs))  # noqa: B905 (one iterator, twice)
-        if any(len(value) != dupfixed_bytes for value in found[1::2]):
-            raise ValueError(f"dupfixed_bytes={dupfixed_bytes}, but values have {len(found[1])} bytes")
+            return found
+        if any(len(value) != dupfixed_bytes for _, value in found):
+            raise ValueError(f"dupfixed_bytes={dupfixed_bytes}, but values have {len(found[0][1])} bytes")
         if not keyfixed:
-            return list(zip(pairs, pairs))  # noqa: B905 (one iterator, twice)
-        if len({len(key) for key in found[::2]}) > 1:
+            return found
+        if len({len(key) for key, _ in found}) > 1:
             raise ValueError("keyfixed=True requires all keys to be the same size")
-        return memoryview(bytearray().join(found))
+        return memoryview(bytearray().join(chain.from_iterable(found)))
 
     def putmulti(
         self, items: Iterable[tuple[Buffer, Buffer]], dupdata: bool = True, overwrite: bool = True, append: bool = False

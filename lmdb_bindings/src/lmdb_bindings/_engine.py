@@ -24,14 +24,16 @@ class Engine:
         name: ``"0.9"`` or ``"1.0"``.
         lib: its functions, by CFFI.
         library: what the loader says of it: path, version, origin, conflict.
-        bulk: the bulk library over this engine; None where it is not used. It is loaded when it is first asked for:
-            a program that opens no environment starts the faster.
+        bulk: the bulk library over this engine; None where it is not used. It is loaded when it is first asked for,
+            and so is what follows: a program that opens no environment starts the faster.
         records: the module that handles many records at once, by the bulk library or without.
+        fast: single records on CPython; None where that is not used.
     """
 
-    __slots__ = ("bulk", "lib", "library", "name", "records")
+    __slots__ = ("bulk", "fast", "lib", "library", "name", "records")
 
     bulk: Any
+    fast: Any
     records: Any
 
     def __init__(self, name: str, lib: Any, library: LoadedLibrary) -> None:
@@ -40,9 +42,12 @@ class Engine:
         self.library = library
 
     def __getattr__(self, name: str) -> Any:
-        if name not in ("bulk", "records"):
+        if name not in ("bulk", "fast", "records"):
             raise AttributeError(f"an engine has no attribute {name!r}")
+        from lmdb_bindings import _fast
+
         self.bulk, self.records = _bulk(self.lib)
+        self.fast = _fast.fast(self.lib)
         return getattr(self, name)
 
     def version(self) -> tuple[int, int, int]:
@@ -62,14 +67,15 @@ def engine(name: str) -> Engine:
 
     Raises:
         ValueError: there is no such engine.
-        ImportError: the switch of the bulk library has another value than 0 or 1.
+        ImportError: one of ``SWITCHES`` has another value than 0 or 1.
         sharedlib_loader.SharedLibraryError: it cannot be loaded.
     """
     found = _engines.get(name)
     if found is None:
         # A copy of the same SONAME that was first in the process does not disturb the binding, which calls through
         # its own handle; the record keeps the conflict for whoever asks.
-        _bulk_is_wanted()  # a wrong value is said at once, and not when the library is loaded
+        for switch in SWITCHES:
+            is_wanted(switch)  # a wrong value is said at once, and not when the library is loaded
         library = liblmdb_wheel.load(name, on_conflict="accept")
         with _lock:
             # From the handle, not the path: no second look-up, and the end of `lib` does not close the library.
@@ -78,25 +84,27 @@ def engine(name: str) -> Engine:
     return found
 
 
-BULK_SWITCH = "LMDB_BINDINGS_BULK"
+SWITCHES = {"LMDB_BINDINGS_BULK": "the bulk library", "LMDB_BINDINGS_FAST": "the fast library"}
+"""What can be done without, with the same results."""
 
 
-def _bulk_is_wanted() -> bool:
-    wanted = os.environ.get(BULK_SWITCH, "1")
+def is_wanted(switch: str) -> bool:
+    """Whether a switch lets its library be used.
+
+    Raises:
+        ImportError: it has another value than 0 or 1.
+    """
+    wanted = os.environ.get(switch, "1")
     if wanted not in ("0", "1"):
-        raise ImportError(f"{BULK_SWITCH} is {wanted!r}: set it to 0 (do without the bulk library) or 1, or unset it")
+        raise ImportError(f"{switch} is {wanted!r}: set it to 0 (do without {SWITCHES[switch]}) or 1, or unset it")
     return wanted == "1"
 
 
 def _bulk(lib: Any) -> tuple[Any, Any]:
-    """The bulk library over an engine, or None, and the module that handles many records at once.
-
-    It serves CPython, where a crossing into C costs more than LMDB's own work. PyPy compiles the crossings, and its
-    loops are faster than any stream of records.
-    """
+    """The bulk library over an engine, or None, and the module that handles many records at once."""
     from lmdb_bindings import _plain
 
-    if not _bulk_is_wanted() or sys.implementation.name != "cpython":
+    if not is_wanted("LMDB_BINDINGS_BULK"):
         return None, _plain
     from lmdb_bindings import _bulk
 
@@ -104,7 +112,18 @@ def _bulk(lib: Any) -> tuple[Any, Any]:
         library = liblmdb_wheel.load_bulk(on_conflict="accept")
     except SharedLibraryError:  # a distributor may leave it out: nothing is lost but speed
         return None, _plain
-    return _bulk.Library(ffi.dlopen(ffi.cast("void *", library.handle)), lib), _bulk
+    return _bulk.Library(ffi.dlopen(ffi.cast("void *", library.handle)), lib, _exchange()), _bulk
+
+
+def _exchange() -> Any:
+    """How records cross the fastest: CPython makes objects by its own C code, PyPy by loops that it compiles."""
+    if sys.implementation.name == "cpython":
+        from lmdb_bindings import _streams
+
+        return _streams
+    from lmdb_bindings import _columns
+
+    return _columns
 
 
 def loaded_libraries() -> dict[str, LoadedLibrary]:

@@ -165,6 +165,7 @@ class Environment(Owner):
         of_1_0 = _pages.check(self._options)
         # Pages are mapped in chunks, which LMDB may give back between two calls: nothing may point into them.
         self._remapped = checksum is not None or encryption_key is not None
+        self._beyond_memory = not readahead  # so that reading may wait for the disk
         self.readonly = bool(readonly)
         self._path: str = os.fsdecode(path)
         self._handle: Any = None
@@ -192,7 +193,7 @@ class Environment(Owner):
     def _start_afresh(self) -> None:
         """Have locks that nobody holds, and nothing that is open."""
         self._pid = os.getpid()
-        self._access = Access(self._end_orphans)
+        self._access = Access(self._end_orphans, self._is_writing)
         self._naming = RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._last_views = TokenLock()  # held where a snapshot is left to its views, and where they let go
         self._spare: list[Any] = []
@@ -355,6 +356,10 @@ class Environment(Owner):
         for orphan in [orphan for orphan in self._orphans if orphan._thread not in others]:
             if _taken(self._orphans, orphan):
                 orphan._end_by_owner()
+
+    def _is_writing(self, thread: int) -> bool:
+        """Whether a thread has an open write transaction, maybe one that the collector has found elsewhere."""
+        return any(txn._write and txn._thread == thread for txn in [*self._living(), *self._orphans])
 
     def _end_transactions(self) -> None:
         for txn in self._living():
@@ -606,6 +611,7 @@ class Environment(Owner):
                     "Databases were opened since this transaction began, so it can open none: open databases before "
                     "the transactions that use them, or begin it again."
                 )
+            txn._let_views_be_copies()
             database = _Database(self, key)
             database._open(txn._lib, txn._live(), flags)
             self._opening = database._pending = top
@@ -656,6 +662,7 @@ class Environment(Owner):
         if txn is None:
             with Transaction(self) as own:
                 return self.dbs(own)
+        txn._let_views_be_copies()
         names = []
         with txn.cursor(self._databases[None]) as cursor:
             for key in cursor.iternext(values=False):

@@ -33,13 +33,10 @@ class Iteration:
 
     Args:
         scan: what reads its records.
-        pairs: give keys and values, not one of them.
     """
 
-    def __init__(self, scan: Any, pairs: bool) -> None:
+    def __init__(self, scan: Any) -> None:
         self._scan = scan
-        self._width = 2 if pairs else 1
-        self._batch: list[Any] = []
         self._ahead: Any = iter(())  # over the batch
         self._begun = False
 
@@ -63,24 +60,24 @@ class Iteration:
                         if scan.state == b.END and scan.remaining != 0:
                             scan.state = b.AFTER
                 self._begun = True
-                batch = scan.read(cursor._handle, size)
-                if not batch:
+                self._ahead = ahead = scan.read(cursor._handle, size)
+                if not ahead.__length_hint__():
                     cursor._iteration = None
                     cursor._unset()
+                    scan.close()
                     return
-                self._batch = batch
-                self._ahead = ahead = iter(batch)
                 cursor._iteration = self
                 cursor.txn._iterating = True
-            yield ahead if self._width == 1 else zip(ahead, ahead)  # noqa: B905 (one iterator, twice)
+            yield ahead if scan.width == 1 else zip(ahead, ahead)  # noqa: B905 (one iterator, twice)
             size = min(size * GROWTH, MOST)
 
     def forget(self) -> int:
         """Give nothing more of the batch. Returns how many records that leaves out."""
         left = int(self._ahead.__length_hint__())
-        if left:
-            del self._batch[-left:]
-        return left // self._width
+        for _ in self._ahead:
+            pass
+        self._scan.close()
+        return left // int(self._scan.width)
 
     def settle(self, cursor: Any) -> None:
         """Put LMDB's cursor on the record given last."""

@@ -1,7 +1,6 @@
 """Many records at once, in Python over LMDB's own functions: what ``_bulk`` does in one call, with the same results.
 
-Used where the bulk library is not, and on PyPy, whose compiler makes these loops faster than any stream. A record is
-one or two entries of a flat list: its key, its value, or both one behind the other.
+Used where the bulk library is not, and for what it does not take: views, and keys that are no exact ``bytes``.
 """
 
 from __future__ import annotations
@@ -55,6 +54,7 @@ class Scan:
     Attributes:
         state: ``AFTER`` the record at the cursor, or the like.
         nodup: whether it goes by keys.
+        width: how many entries of a batch are a record: pairs are two, one behind the other.
         beyond: 1 where the cursor stands on a record that was looked at, but not given.
         remaining: of the limit.
     """
@@ -72,6 +72,7 @@ class Scan:
         self._reverse = bool(flags & b.REVERSE)
         self._flags = flags
         self.nodup = bool(flags & b.NODUP)
+        self.width = len(self._kinds())
         self._step = _STEPS[self._reverse, flags & (b.NODUP | b.DUP)]
         self._limit = within.lower if self._reverse else within.upper
         including = not flags & b.LOWER_EXCLUDED if self._reverse else bool(flags & b.UPPER_INCLUDED)
@@ -81,16 +82,25 @@ class Scan:
         self.beyond = 0
         self.remaining = limit
 
-    def read(self, cursor: Any, count: int) -> list[Any]:
-        """The next records, at most ``count``; fewer only at the end, where the state becomes ``END``.
+    def read(self, cursor: Any, count: int) -> Any:
+        """The next records, at most ``count``; none at the end, where the state becomes ``END``.
 
         Args:
             cursor: LMDB's cursor over the database; moved, and left at the last record read or looked at.
             count: how many.
 
+        Returns:
+            An iterator that knows how many entries it has left; it must come to its end before the next call.
+
         Raises:
             Error: LMDB's, behind the records read; they are given first, and the error by the next call.
         """
+        return iter(self._read(cursor, count))
+
+    def close(self) -> None:
+        """Nothing more is read of the last batch."""
+
+    def _read(self, cursor: Any, count: int) -> list[Any]:
         result: list[Any] = []
         if self.remaining is not None:
             count = min(count, self.remaining)
@@ -111,10 +121,10 @@ class Scan:
 
     def read_columns(self, cursor: Any, count: int) -> Columns:
         """The next records, at most ``count`` of them, and of some 1 MiB of bytes, in columns."""
-        width = len(self._kinds())
+        width = self.width
         records: list[Any] = []
         room = 1 << 20
-        while len(records) < count * width and room > 0 and (record := self.read(cursor, 1)):
+        while len(records) < count * width and room > 0 and (record := self._read(cursor, 1)):
             records += record
             room -= max(map(len, record))
         columns = {what: _column(records[place::width]) for place, what in enumerate(self._kinds())}
@@ -268,6 +278,9 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
         flags: ``MISSING`` gives None for the value of a key that is not there, else it is left out; ``ALL_VALUES``
             gives every value of a ``dupsort`` key.
 
+    Returns:
+        Pairs, or keys, or values.
+
     Raises:
         Error: LMDB's; ``record`` says at which key.
     """
@@ -291,7 +304,10 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
                 rc = get(cursor, key, value, c.NEXT_DUP) or get(cursor, key, value, c.GET_CURRENT)
             if rc and rc != c.NOTFOUND:
                 raise at_record(index, error("mdb_cursor_get", rc))
-    return result
+    if what != b.KEYS | b.VALUES:
+        return result
+    entries = iter(result)
+    return list(zip(entries, entries))  # noqa: B905 (one iterator, twice)
 
 
 def put_many(

@@ -42,7 +42,7 @@ class Scan(Generic[Item]):
         """Iterate: pairs, or keys, or values. What the transaction writes meanwhile is seen as by a cursor."""
         cursor = self._txn.cursor(self._database)
         scan = cursor._scan(self._range, self._what, b.START, self._limit)
-        return Iteration(scan, pairs=self._what == b.KEYS | b.VALUES).of(cursor)
+        return Iteration(scan).of(cursor)
 
     def columns(self, batch: int = BATCH) -> Iterator[Columns]:
         """The records in columns, batch by batch.

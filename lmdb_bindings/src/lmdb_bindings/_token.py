@@ -17,6 +17,8 @@ import sys
 import time
 from _thread import get_ident
 
+from lmdb_bindings._stack import LOST, is_at_work
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +31,6 @@ NO_WAYS = (None,) * 6
 
 _COURTESY = 0.0005
 """Seconds that are left to a thread that waits already."""
-
-_LOST = 1.0
-"""Seconds of waiting after which a holder that is not at work is taken to have lost the token."""
 
 
 class TokenLock:
@@ -119,7 +118,7 @@ class TokenLock:
             self._waiting -= 1
 
     def _take(self, me: int) -> None:
-        if _at_work(sys._getframe(1), self):
+        if _holds_it_unnamed(sys._getframe(1), self):
             # A handler of a signal, or the collector, in the middle of a get or put of this very thread.
             self._borrowed = True
             return
@@ -131,25 +130,19 @@ class TokenLock:
             except IndexError:
                 time.sleep(pause)
                 pause = min(pause + 0.00001, 0.001)
-                if time.monotonic() - since > _LOST:
-                    owner, frame = self._owner, sys._current_frames().get(self._owner)
-                    if owner and owner != me and not _at_work(frame, self) and owner == self._owner:
+                if time.monotonic() - since > LOST:
+                    owner = self._owner
+                    if owner and owner != me and not is_at_work(owner) and owner == self._owner:
                         return  # the token is this thread's now
                     since = time.monotonic()
             else:
                 return
 
 
-def _at_work(frame: FrameType | None, lock: TokenLock) -> bool:
-    """Whether a stack has a call that uses the lock: a single get or put, which holds it without a name, or in the
-    stack of another thread, anything of this package.
-    """
-    other = frame is not sys._getframe(2)
+def _holds_it_unnamed(frame: FrameType | None, lock: TokenLock) -> bool:
+    """Whether a stack has a single get or put, which holds the lock without a name."""
     while frame is not None:
-        if other:
-            if frame.f_globals.get("__package__") == __package__:
-                return True
-        elif frame.f_code.co_name in ("get", "put") and frame.f_globals.get("__name__") == _FAST:
+        if frame.f_code.co_name in ("get", "put") and frame.f_globals.get("__name__") == _SINGLE:
             here = frame.f_locals
             if here.get("held") and here["self"]._lock is lock:
                 return True
@@ -157,4 +150,4 @@ def _at_work(frame: FrameType | None, lock: TokenLock) -> bool:
     return False
 
 
-_FAST = f"{__package__}._transaction"
+_SINGLE = f"{__package__}._transaction"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import gc
 from _thread import get_ident
 from itertools import islice
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
-from lmdb_bindings import _memory, _plain
+from lmdb_bindings import _fast, _memory, _plain
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._cursor import Cursor, put_flags
 from lmdb_bindings._generic import Generic, V
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment, Stat
+    from lmdb_bindings._fast import Single
     from lmdb_bindings._generic import No, Pair, T, Yes
 
     class Within(TypedDict, total=False):
@@ -62,9 +64,9 @@ class Transaction(Owner, Generic[V]):
     """
 
     __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_finished", "_generation", "_handle",
-        "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_thread",
-        "_token", "_value", "_views", "_write", "env",
+        "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_fast", "_finished", "_generation", "_handle",
+        "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_singles",
+        "_thread", "_token", "_value", "_views", "_write", "env",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class Transaction(Owner, Generic[V]):
     ) -> None:
         super().__init__()
         self._handle: Any = None
+        self._fast: Any = None  # what the built-in methods know of it
         self.env = env
         self._lib = env._engine.lib
         self._parent = parent
@@ -139,7 +142,8 @@ class Transaction(Owner, Generic[V]):
         self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
-        self._direct: Direct | None = None  # single records by the bulk library
+        self._singles = self._bulk if env._beyond_memory else env._engine.fast or self._bulk
+        self._direct: Direct | Single | None = None  # single records with little between Python and LMDB
         env._live()
         self._generation: int = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
@@ -160,6 +164,21 @@ class Transaction(Owner, Generic[V]):
             return of_copy
         self._views = LiveViews()
         return self._views.make
+
+    def _let_views_be_copies(self) -> None:
+        """Before a database is opened in it: what LMDB thinks of the handle is settled by the end of the transaction,
+        which must not wait for views.
+        """
+        if self._views is None:
+            return
+        if self._views:
+            gc.collect()  # some may be garbage
+            if self._views:
+                raise Error(
+                    "Memoryviews of this transaction are alive, so no database can be opened in it: let go of them, or "
+                    "open databases before."
+                )
+        self._views.copy_from_now_on()
 
     def _nest(self, parent: Transaction) -> None:
         if not parent._write:
@@ -236,22 +255,29 @@ class Transaction(Owner, Generic[V]):
             raise error("Attempt to operate on closed/deleted/dropped object.", errno.EINVAL)
         return database._dbi
 
-    def _direct_to(self, database: _Database) -> None:
-        """Let single records of a database go by the bulk library from now on."""
-        if self._bulk is None or self._buffers or database._flags & c.INTEGERKEY or self.env._remapped:
+    def _direct_to(self, database: _Database, *, written: bool) -> None:
+        """Let single records of a database go with little between Python and LMDB from now on."""
+        if self._singles is None or self._buffers or database._flags & c.INTEGERKEY or self.env._remapped:
             return
         if self._direct is None:
-            self._direct = self._bulk.direct()
-            self._direct.bulk.txn = self._live()
-        self._direct.use(database)
+            self._direct = self._singles.direct()
+            self._direct.begin(self._live(), self._token)
+            self._fast = self._direct.state
+        # Built-in methods do not count writes: they may only come after one, and while nobody has read what moves.
+        self._direct.use(database, own=database is self._db, may_put=written and not self._dependents)
         if self._lock.may_go_direct():
             self._lock.ways = (*self._direct.ways(), self)
 
     def _end_direct(self) -> None:
-        direct, self._direct, self._lock.ways = self._direct, None, NO_WAYS
+        direct, self._direct, self._fast, self._lock.ways = self._direct, None, None, NO_WAYS
         if direct is not None:
             direct.end()
-            self._bulk.put_back(direct)
+            self._singles.put_back(direct)
+
+    def _adopt(self, dependent: Any) -> None:
+        if self._direct is not None:
+            self._direct.stop_puts()
+        super()._adopt(dependent)
 
     def _bulk_of(self, dbi: int) -> Any:
         """What the bulk library calls this transaction and a database, for many records."""
@@ -264,7 +290,7 @@ class Transaction(Owner, Generic[V]):
         lock, since two transactions may do this to each other.
         """
         if self._direct is not None and self._direct.database is database:
-            self._direct.database = None
+            self._direct.forget()
             self._lock.ways = NO_WAYS
         for dependent in self._living():
             if isinstance(dependent, Transaction):
@@ -452,7 +478,7 @@ class Transaction(Owner, Generic[V]):
 
     def _disown(self) -> None:
         super()._disown()
-        self._lock, self._handle, self._direct = TokenLock(), None, None
+        self._lock, self._handle, self._direct, self._fast = TokenLock(), None, None, None
         self._token = self._lock.token
 
     def __del__(self) -> None:
@@ -532,7 +558,7 @@ class Transaction(Owner, Generic[V]):
             del pinned
             if rc and rc != c.NOTFOUND:
                 raise error("mdb_get", rc)
-            self._direct_to(database)
+            self._direct_to(database, written=False)
             return default if rc else self._out(self._value)
 
     def put(
@@ -596,7 +622,7 @@ class Transaction(Owner, Generic[V]):
             rc = self._lib.mdb_put(handle, dbi, self._key, self._value, flags)
             del pinned
             if rc == 0:
-                self._direct_to(database)
+                self._direct_to(database, written=True)
                 return True
         if rc == c.KEYEXIST:
             return False
@@ -789,12 +815,15 @@ class Transaction(Owner, Generic[V]):
         """Store many records: how many were taken, and how many stored. With ``last``, which is told of the last
         record of each batch, those that are not in order are left out.
         """
-        source, taken, added, size = iter(items), 0, 0, 16
+        source, taken, added = iter(items), 0, 0
         interruption: BaseException | None = None
         while interruption is None:
             batch: list[Any] = []
-            try:
-                batch += islice(source, size)  # outside the lock: it may wait for another thread
+            try:  # outside the lock: it may wait for another thread
+                batch += islice(source, _SAMPLE)
+                if len(batch) == _SAMPLE:
+                    alike = _BATCH_BYTES // (64 + len(batch[-1][0]) + len(batch[-1][1]))
+                    batch += islice(source, min(alike, _BATCH - _SAMPLE))
             except BaseException as raised:  # noqa: BLE001 (raised again, after what came before it)
                 interruption = raised
             if not batch:
@@ -812,7 +841,6 @@ class Transaction(Owner, Generic[V]):
                 if isinstance(problem, Error):
                     problem.record = taken
                 raise problem
-            size = max(1, min(_BATCH, _BATCH_BYTES // (64 + len(batch[-1][0]) + len(batch[-1][1]))))
         if interruption is not None:
             raise interruption
         return taken, added
@@ -889,5 +917,10 @@ _ERRNOS = -30000
 _BATCH = 1000
 """Records that are taken from an iterable at once, at most."""
 
+_SAMPLE = 16
+"""Records that are taken first, to see how large they are."""
+
 _BATCH_BYTES = 1 << 22
-"""Bytes that these have, if all are like the last one seen."""
+"""Bytes that the others have, if all are like the last of these."""
+
+_fast.install(Transaction)

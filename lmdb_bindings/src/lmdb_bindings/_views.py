@@ -39,6 +39,7 @@ class LiveViews:
         self._exporters: dict[int, _Reference] = {}
         self._numbers = count()
         self._at_last: Callable[[], None] | None = None
+        self._copies = False
 
     def __bool__(self) -> bool:
         # The collector clears weak references that are garbage themselves, without a word.
@@ -49,11 +50,17 @@ class LiveViews:
 
     def make(self, value: Any) -> memoryview:
         """A read-only view of what an ``MDB_val`` names, in place: a store would hit the read-only map."""
+        if self._copies:
+            return of_copy(value)
         exporter = ffi.buffer(value.mv_data, value.mv_size)
         number = next(self._numbers)
         self._exporters[number] = reference = _Reference(exporter, self._gone)
         reference.number = number
         return memoryview(exporter).toreadonly()
+
+    def copy_from_now_on(self) -> None:
+        """Give views of copies, which hold nothing."""
+        self._copies = True
 
     def when_gone(self, action: Callable[[], None]) -> None:
         """Call ``action`` when the last view is gone, now if there is none."""
