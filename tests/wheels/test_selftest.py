@@ -76,14 +76,11 @@ BREAKAGES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "an engine is the other one": (
         lambda p: shutil.copy(p / "lib/liblmdb.so.1", p / "lib/liblmdb.so.0"),
         (
-            "LMDB 0.9 loads: lmdb-0.9: PACKAGE/lib/liblmdb.so.0 is loaded, and nothing answers to the SONAME liblmdb.so.0",
+            # It is refused before it is loaded, so engine 1.0 still finds its SONAME free.
+            "LMDB 0.9 loads: lmdb-0.9: PACKAGE/lib/liblmdb.so.0 does not answer to the SONAME liblmdb.so.0",
             "LMDB 0.9 writes and reads: it does not load",
             "LMDB 0.9 has its header: it does not load",
             "LMDB 0.9 has its tools: it does not load",
-            "LMDB 1.0 loads: lmdb-1.0: PACKAGE/lib/liblmdb.so.1 (version 1.0.2) is loaded, and the SONAME liblmdb.so.1",
-            "LMDB 1.0 writes and reads: it does not load",
-            "LMDB 1.0 has its header: it does not load",
-            "LMDB 1.0 has its tools: it does not load",
         ),
     ),
     "an extension is missing": (
