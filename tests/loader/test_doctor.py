@@ -353,6 +353,15 @@ def test_a_fresh_process_that_cannot_start(doctor: Doctor, site: Path) -> None:
     assert report["findings"][0]["problem"] == "loading it ends a fresh process: exit status 1: no, not again"
 
 
+def test_a_library_for_another_interpreter_is_no_finding(doctor: Doctor, site: Path) -> None:
+    """It is listed, is not loaded, and nothing is wrong with that."""
+    text = PROVIDER.replace('version="3",', 'version="3", implementation="another",')
+    (site / "sample_provider" / "__init__.py").write_text(text)
+    status, report = doctor()
+    assert (status, report["findings"]) == (0, [])
+    assert (report["providers"][0]["version"], report["providers"][0]["loads"]) == ("3", None)
+
+
 def test_the_switch_is_noted(doctor: Doctor, decoy: Path) -> None:
     """A switch that is set is a note; what it chooses is what load() gives."""
     status, report = doctor(SHAREDLIB_SAMPLE_3=str(decoy))

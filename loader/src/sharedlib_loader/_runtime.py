@@ -96,6 +96,8 @@ class SharedLibrary(_Record):
             global scope of the process would be called in its place, by whoever links it.
         marks: texts that every copy of its code has in it, such as an error message, also a static one with other
             names; only the doctor looks for them.
+        implementation: the one interpreter whose functions it calls, as ``sys.implementation.name`` has it; None where
+            it works in any.
     """
 
     name: str
@@ -106,6 +108,7 @@ class SharedLibrary(_Record):
     requires: tuple[SharedLibrary, ...]
     symbols: tuple[str, ...]
     marks: tuple[str, ...]
+    implementation: str | None
 
     def __init__(
         self,
@@ -119,18 +122,24 @@ class SharedLibrary(_Record):
         requires: tuple[SharedLibrary, ...] = (),
         symbols: tuple[str, ...] = (),
         marks: tuple[str, ...] = (),
+        implementation: str | None = None,
     ) -> None:
         file = os.fspath(path)
         if not os.path.isabs(file):  # the dynamic loader would search for it, or take it from the current folder
             raise ValueError(f"{name}: the path of a library must be absolute, and is {file!r}")
         super().__init__(
             name=name, soname=soname, path=file, version=version, distribution=distribution, version_of=version_of,
-            requires=requires, symbols=symbols, marks=marks,
+            requires=requires, symbols=symbols, marks=marks, implementation=implementation,
         )  # fmt: skip
 
     @property
     def path(self) -> Path:
         return _as_path(self.__dict__["path"])
+
+    @property
+    def suits(self) -> bool:
+        """True where it works in this interpreter."""
+        return self.implementation in (None, sys.implementation.name)
 
     @property
     def switch(self) -> str:
@@ -355,6 +364,13 @@ def _file_for(library: SharedLibrary, policy: Policy) -> tuple[Origin, str, ctyp
 
     A conflict that can be foreseen is raised here under the policy ``"raise"``, before a second copy is loaded.
     """
+    if not library.suits:
+        raise LibraryLoadError(
+            library.name,
+            f"the library is for {library.implementation}, and this interpreter is {sys.implementation.name}",
+            cause="it calls functions of the interpreter, which others do not have",
+            cure=f"do without {library.name} here, as its provider says",
+        )
     origin, file = _choose(library)
     fits = True
     if os.path.isabs(file):

@@ -30,7 +30,8 @@ class Provided:
         distribution, version, soname, path: of its description; None where that cannot be imported.
         switch: the value of its environment variable, None where it is not set.
         here: the file that its SONAME means in this process; None where none is loaded.
-        loads: the file that ``load()`` gives in a fresh process; None where it is refused.
+        loads: the file that ``load()`` gives in a fresh process; None where it is refused, or the library is for
+            another interpreter, which is no finding.
         winner: the file that a later ``DT_NEEDED`` then binds to; None where there is none.
     """
 
@@ -173,13 +174,14 @@ def _descriptions(findings: list[Finding]) -> dict[str, SharedLibrary]:
 
 
 def _providers(libraries: Mapping[str, SharedLibrary], findings: list[Finding]) -> tuple[Provided, ...]:
-    answers, end = process.fresh("loads", *libraries)
+    suited = [name for name, library in libraries.items() if library.suits]
+    answers, end = process.fresh("loads", *suited)
     if end is not None:
-        culprit = list(libraries)[len(answers)]
+        culprit = suited[len(answers)]
         problem = f"loading it ends a fresh process: {end}"
         advice = f"pip install --force-reinstall {libraries[culprit].distribution}"
         findings.append(Finding("error", culprit, problem, advice))
-    loaded = dict(zip(libraries, answers, strict=False))
+    loaded = dict(zip(suited, answers, strict=False))
     return tuple(
         _provided(name, announced, libraries.get(name), loaded.get(name, {}), findings)
         for name, announced in sorted({entry.name: entry.value for entry in entry_points(group=GROUP)}.items())
