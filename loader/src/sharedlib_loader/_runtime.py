@@ -609,10 +609,9 @@ def _fits(library: SharedLibrary, file: str) -> bool:
         with open(file, "rb", buffering=0) as stream:
             return _platform.has_name(stream, library.soname)
     except FileNotFoundError as error:
-        kind, unfit = (
-            LibraryNotFoundError,
-            _Unfit("the file does not exist", str(error.strerror), "the installation is incomplete, or it was removed"),
-        )
+        kind = LibraryNotFoundError
+        cause = "the installation is incomplete, or it was removed"
+        unfit = _Unfit("the file does not exist", str(error.strerror), cause)
     except OSError as error:
         unfit = _Unfit("the file cannot be read", str(error.strerror), "its permissions, or those of its folder")
     except (ValueError, OverflowError, struct.error) as error:
