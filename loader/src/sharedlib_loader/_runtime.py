@@ -508,19 +508,28 @@ def _numbers(version: str) -> list[int]:
 
 # -- what is said when it fails --------------------------------------------------------------------------------------
 
-# words of a dynamic loader: what they mean. The first that fits.
-_REFUSALS = (
-    ("undefined symbol", "it needs a function that no library has: another library is older than it expects"),  # glibc
-    ("symbol not found", "it needs a function that no library has: another library is older than it expects"),  # musl
-    ("failed to map segment", "its file system is mounted noexec, or a security module forbids running code from it"),
-    ("Operation not permitted", "its file system is mounted noexec, or a security module forbids running code from it"),
-    ("' not found (required by", "it is built for a newer C library than this system's"),
-    ("cannot open shared object file", "a library that it needs is missing"),
-    ("Error loading shared library", "a library that it needs is missing"),  # musl
-    ("Library not loaded", "a library that it needs is missing"),  # macOS
-    ("or one of its dependencies", "a library that it needs is missing"),  # Windows
-    ("", "it is a program and not a library, or a library that it needs cannot be used"),
+_MISSING = "a library that it needs is missing", "install what has the library named above, or the provider again"
+_OLDER = "it needs a function that no library has: another library is older than it expects", None
+_NOEXEC = (
+    "its file system is mounted noexec, or a security module forbids running code from it",
+    "install into a file system that allows it; for a provider in a zip archive, set TMPDIR to a folder of one",
 )
+# words of a dynamic loader: the cause, and the cure where it is not the file's own. The first that fits counts.
+_REFUSALS = {
+    "undefined symbol": _OLDER,  # glibc
+    "symbol not found": _OLDER,  # musl
+    "failed to map segment": _NOEXEC,  # glibc
+    "Operation not permitted": _NOEXEC,  # musl
+    "' not found (required by": (
+        "it is built for a newer C library than this system's",
+        "install a build for this system: an older version of the distribution, or one from source",
+    ),
+    "cannot open shared object file": _MISSING,  # glibc
+    "Error loading shared library": _MISSING,  # musl
+    "Library not loaded": _MISSING,  # macOS
+    "or one of its dependencies": _MISSING,  # Windows
+    "": ("it is a program and not a library, or a library that it needs cannot be used", None),
+}
 
 
 def _refused(library: SharedLibrary, file: str, words: str) -> SharedLibraryError:
@@ -532,12 +541,13 @@ def _refused(library: SharedLibrary, file: str, words: str) -> SharedLibraryErro
             cause=f"{library.switch} is 'system', and the system's loader does not find or accept the library",
             cure=f"install the system's package, or unset {library.switch} to use {library.distribution}'s",
         )
+    cause, cure = next(known for fragment, known in _REFUSALS.items() if fragment in words)
     return LibraryLoadError(
         library.name,
         "the dynamic loader refuses the file",
         tried=(f"{file}: {words}",),
-        cause=next(cause for fragment, cause in _REFUSALS if fragment in words),
-        cure=_cure(library),
+        cause=cause,
+        cure=cure or _cure(library),
     )
 
 
