@@ -14,6 +14,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,7 @@ class Contestant:
         package: the distribution to install; None for the C program.
         statement: binds ``lmdb``, and is what the import is measured by.
         imports: whether that is the statement its users write.
+        switches: variables of its environment.
     """
 
     name: str
@@ -44,11 +46,17 @@ class Contestant:
     package: str | None
     statement: str = "import lmdb"
     imports: bool = True
+    switches: Mapping[str, str] = field(default_factory=dict)
 
 
 OURS = Contestant("lmdb_bindings", "CPython", "lmdb-bindings", "import lmdb_bindings as lmdb")
 PY_LMDB = Contestant("py-lmdb", "CPython", "lmdb")
 ZLMDB = Contestant("zlmdb", "CPython", "zlmdb", "from zlmdb import lmdb")
+# The same without built-in methods: what PyPy does, on CPython.
+OURS_CFFI = Contestant(
+    "lmdb_bindings by CFFI", "CPython", "lmdb-bindings", OURS.statement, imports=False,
+    switches={"LMDB_BINDINGS_FAST": "0"},
+)  # fmt: skip
 LIMIT = Contestant("C", "C", None)
 OURS_PYPY = Contestant("lmdb_bindings on PyPy", "PyPy", "lmdb-bindings", "import lmdb_bindings as lmdb")
 # Its binding alone: of what the package needs besides, not all has wheels for PyPy. py-lmdb has none at all.
@@ -60,7 +68,7 @@ ZLMDB_PYPY = Contestant(
     "sys.modules['zlmdb'] = module_from_spec(find_spec('zlmdb')); import zlmdb._lmdb_vendor as lmdb",
     imports=False,
 )
-CONTESTANTS = (OURS, PY_LMDB, ZLMDB, LIMIT, OURS_PYPY, ZLMDB_PYPY)
+CONTESTANTS = (OURS, PY_LMDB, ZLMDB, LIMIT, OURS_CFFI, OURS_PYPY, ZLMDB_PYPY)
 PEERS = (PY_LMDB, ZLMDB)
 
 
@@ -107,7 +115,7 @@ def enter(contestant: Contestant, pypy: str | None, ours: Path | None) -> Entran
     else:
         install(packages, peer_on_pypy(python, contestant) if on_pypy else pinned(str(contestant.package)))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    environment["PYTHONPATH"] = str(packages)
+    environment |= {"PYTHONPATH": str(packages), **contestant.switches}
     try:
         interpreter = output(python, "-c", "import platform as p; print(p.python_implementation(), p.python_version())")
         # Importing also writes the bytecode.
@@ -150,8 +158,9 @@ def pin(package: str) -> str:
 def own_wheels(*, without_dependencies: bool) -> list[str]:
     """Install the wheels that were built here."""
     shape = ["--no-deps"] if without_dependencies else ["--compile-bytecode"]
-    return [UV, "pip", "install", "--quiet", "--python", bare_cpython(), *shape, "--reinstall", "--no-index",
-            "--find-links", str(ROOT / "dist"), "--find-links", str(ROOT / "build" / "wheelhouse"),
+    # uv's cache would give an earlier build of the same version.
+    return [UV, "pip", "install", "--quiet", "--python", bare_cpython(), *shape, "--reinstall", "--no-cache",
+            "--no-index", "--find-links", str(ROOT / "dist"), "--find-links", str(ROOT / "build" / "wheelhouse"),
             *OWN_WHEELS]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from typing import IO, cast
 from benchmarks.contestants import HERE, Entrant
 from benchmarks.works import IMPORT, KEY_SIZE, LOAD, MANY, READERS, RECORDS, Work
 
-WARMING = 5  # rounds before the first that counts, for PyPy's compiler; not before works of seconds
+WARMING = 40  # rounds before the first that counts: PyPy's compiler needs some 30; not before works of seconds
 
 Samples = dict[str, list[float]]  # by contestant: nanoseconds an operation, one number a round
 

@@ -9,12 +9,16 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.contestants import LIMIT, OURS, OURS_PYPY, PEERS, PY_LMDB
+from benchmarks.contestants import LIMIT, OURS, OURS_CFFI, OURS_PYPY, PEERS, PY_LMDB
 from benchmarks.measure import Samples
 from benchmarks.works import IMPORT, Work
 
 # Ours, and what each is compared with, in the order of the columns.
-COMPARED = {OURS.name: (*(peer.name for peer in PEERS), LIMIT.name), OURS_PYPY.name: (PY_LMDB.name,)}
+COMPARED = {
+    OURS.name: (*(peer.name for peer in PEERS), LIMIT.name),
+    OURS_CFFI.name: (PY_LMDB.name,),
+    OURS_PYPY.name: (PY_LMDB.name,),
+}
 PYPY_TARGET = 1.0  # of py-lmdb on CPython, every row
 
 Row = dict[str, Any]

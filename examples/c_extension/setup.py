@@ -10,7 +10,7 @@ setup(
     ext_modules=[
         Extension(
             "lmdb_count._count",
-            sources=["src/lmdb_count/_count.c"],
+            sources=["_count.c"],
             include_dirs=[str(liblmdb_wheel.include_dir(ENGINE))],
             library_dirs=[str(liblmdb_wheel.library_dir())],
             extra_link_args=["-l:" + liblmdb_wheel.engines()[ENGINE].soname],

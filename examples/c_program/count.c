@@ -1,11 +1,12 @@
 /* Count the records of a named database, through liblmdb.so.0 of the installed liblmdb-wheel.
  *
- *   cc count.c $(python -m liblmdb_wheel --cflags --libs) \
- *      -Wl,-rpath,"$(python -c 'import liblmdb_wheel; print(liblmdb_wheel.library_dir())')" -o count
  *   ./count FOLDER DATABASE
  *
- * It prints the number of records, the bytes of their keys and values, and the version of LMDB.
- * A program has nobody to preload for it, hence the RPATH; extension modules need none.
+ * It prints the number of records, the bytes of their keys and values, and the version of LMDB. Beside this file is the
+ * project of a wheel with it; for the installed provider alone it is compiled with
+ *
+ *   cc count.c $(python -m liblmdb_wheel --cflags --libs) \
+ *      -Wl,-rpath,"$(python -c 'import liblmdb_wheel; print(liblmdb_wheel.library_dir())')" -o count
  */
 #include <stdio.h>
 #include <stdlib.h>

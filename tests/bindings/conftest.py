@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def take(engine: int) -> Iterator[Callable[[str], None]]:
         wants_fast, exchange = PATHS[path]
         if (wants_fast and fast is None) or (exchange is not None and bulk is None):
             pytest.skip("not on this interpreter, or a switch says so")
+        if exchange is _streams and sys.implementation.name != "cpython":
+            pytest.skip("by C code of CPython's standard library")
         used.fast = fast if wants_fast else None
         used.bulk = None if exchange is None else _bulk.Library(bulk.lib, used.lib, exchange)
         used.records = _plain if exchange is None else _bulk

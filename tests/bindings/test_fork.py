@@ -466,6 +466,7 @@ def work():
 for _ in range(8): run(work)
 stop.append(True)
 for thread in threads: thread.join()
+gc.collect()
 print(get(env, b"child"), slots(env), env.reader_check())
 """) == ["b'x' [] 0"]
 

@@ -226,7 +226,7 @@ def test_read_only(opened: Environments, source: lmdb.Environment, tmp_path: Pat
     source.close()
     reader = opened("source", readonly=True)
     dump(reader, tmp_path / "dump", since)
-    with pytest.raises(lmdb.ReadonlyError, match=r"^load_incremental\(\) into a read-only environment"):
+    with pytest.raises(lmdb.ReadonlyError, match=r"^load_incremental\(\) of a read-only environment"):
         load(reader, tmp_path / "dump")
     base = opened("base")
     load(base, tmp_path / "dump")

@@ -442,3 +442,22 @@ def test_names_of_databases_as_views(opened: Open) -> None:
     assert [type(name) for name in found] == [memoryview, memoryview]
     assert [bytes(name) for name in found] == [b"one", b"two"]
     assert env.open_db(b"two", create=False)
+
+
+def test_slots_of_views_that_are_garbage(opened: Open) -> None:
+    """When all reader slots are taken, those that garbage has are had back."""
+    env = opened(sync=False, max_readers=4)
+    fill(env)
+    gc.disable()
+    try:
+        for _ in range(20):
+            with env.begin(buffers=True) as txn:
+                cycle: list[Any] = [txn.get(b"1")]
+            cycle.append(cycle)
+            del cycle
+        kept = [env.begin() for _ in range(4)]
+        with pytest.raises(lmdb.ReadersFullError):
+            env.begin()
+    finally:
+        gc.enable()
+    del kept

@@ -55,6 +55,10 @@ class Elf:
     def exports(self) -> set[str]:
         return {symbol.name for symbol in self._symbols() if symbol["st_shndx"] != "SHN_UNDEF" and symbol.name}
 
+    @property
+    def imports(self) -> set[str]:
+        return {symbol.name for symbol in self._symbols() if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name}
+
     def _symbols(self) -> Iterator[Any]:
         table = self.file.get_section_by_name(".dynsym")
         assert isinstance(table, SymbolTableSection)

@@ -44,7 +44,7 @@ def extension(
     ).stdout.strip()
     if not Path(include, "Python.h").exists():
         pytest.skip("this Python was installed without Python.h, so no extension can be compiled for it")
-    source = (EXAMPLES / "c_extension" / "src" / "lmdb_count" / "_count.c").read_text()
+    source = (EXAMPLES / "c_extension" / "_count.c").read_text()
     flags = ["-shared", f"-I{include}", f"-I{site}/liblmdb_wheel/engines/0.9/include", f"-L{site}/liblmdb_wheel/lib",
              "-l:liblmdb.so.0", "-DPy_LIMITED_API=0x030A0000"]  # fmt: skip
     module = compile_c(source, folder / "_count.abi3.so", *flags)

@@ -15,7 +15,7 @@ import gc
 import time
 from _thread import get_ident
 
-from lmdb_bindings._stack import LOST, is_alive, is_at_work, is_nested
+from lmdb_bindings._stack import LOST, is_at_work, is_nested
 from lmdb_bindings.errors import error
 
 TYPE_CHECKING = False
@@ -105,6 +105,8 @@ class Access:
         """
         me = get_ident()
         with self._lock:
+            if me in self._line and self._is_writing(me):
+                gc.collect()  # it may be garbage, of a thread that is no more and had the same number
             if me in self._line:
                 if self._is_writing(me) or is_nested():
                     raise error("Attempt to start a write transaction while another write transaction is active on the "
@@ -121,12 +123,16 @@ class Access:
         return mine
 
     def _is_first(self, me: int, timeout: float | None) -> bool:
-        since = looked = time.monotonic()
+        since = time.monotonic()
+        looked, collected = since, False
         while not self._changed.wait_for(lambda: self._line[0] == me, _LOOK):
             self._look()
             now = time.monotonic()
             if now - looked > LOST:
                 looked = now
+                if not collected:
+                    collected = True
+                    gc.collect()  # the transaction may be garbage, and nobody else may have a reason to look for that
                 self._drop_lost_turn()
             if timeout is not None and now - since > timeout:
                 return False
@@ -134,13 +140,9 @@ class Access:
 
     def _drop_lost_turn(self) -> None:
         first = self._line[0]
-        if is_at_work(first):
-            return
-        if not self._is_writing(first):
+        if not (is_at_work(first) or self._is_writing(first)):
             self._line.popleft()
             self._changed.notify_all()
-        elif not is_alive(first):
-            gc.collect()  # nobody else may do that, and the transaction may be garbage
 
     def pass_turn(self, thread: int | None = None) -> None:
         """Let the next writer have its turn, if it was that of this thread, or of another one given."""

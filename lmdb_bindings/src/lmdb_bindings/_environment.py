@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import sys
-import time
 from _thread import RLock, get_ident
 
 from lmdb_bindings import _constants as c
@@ -22,8 +20,6 @@ from lmdb_bindings.errors import (
     DbsFullError,
     Error,
     IncompatibleError,
-    MapFullError,
-    MapResizedError,
     NotFoundError,
     error,
     gone,
@@ -73,9 +69,6 @@ if TYPE_CHECKING:
         meminit: bool
         lock: bool
 
-
-_PATIENCE = 1.0
-"""Seconds to wait for a writer before the map is resized."""
 
 # Each option of Environment(): the flag it stands for, and the value of the option that sets the flag.
 _FLAGS = {
@@ -215,10 +208,12 @@ class Environment(Owner):
 
     def _open(self) -> None:
         """Open the environment as its options say, and its databases."""
+        from lmdb_bindings import _growth
+
         options = self._options
         # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
         flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
-        sizes = self._map_sizes()
+        sizes = _growth.sizes(self)
         for size in sizes:
             try:
                 env = self._open_mapped(flags, size)
@@ -252,19 +247,6 @@ class Environment(Owner):
         except BaseException:
             lib.mdb_txn_abort(txn[0])
             raise
-
-    def _map_sizes(self) -> list[int]:
-        """The map sizes to try, in bytes."""
-        map_size = self._options["map_size"]
-        if map_size != "auto":
-            return [map_size]
-        if self._options["writemap"]:
-            try:
-                return [max(1 << 30, 2 * os.path.getsize(self._files()[0]))]
-            except OSError:
-                pass
-            return [1 << 30]
-        return [1 << bits for bits in (40, 38, 36, 34, 32, 30)]
 
     def _open_mapped(self, flags: int, map_size: int) -> Any:
         """``mdb_env_open``, with a map of this size."""
@@ -683,59 +665,15 @@ class Environment(Owner):
             compact: leave out free pages, and renumber.
             txn: copy the snapshot of this read transaction; only with ``compact``.
         """
-        self._copy("mdb_env_copy", os.fsencode(path), compact, txn)
+        from lmdb_bindings import _copies
+
+        _copies.copy(self, "mdb_env_copy", os.fsencode(path), compact, txn)
 
     def copyfd(self, fd: int, compact: bool = False, txn: Transaction | None = None) -> None:
         """Copy the environment to an open file; the arguments are those of :meth:`copy`."""
-        self._copy("mdb_env_copyfd", fd, compact, txn)
+        from lmdb_bindings import _copies
 
-    def _copy(self, function: str, target: bytes | int, compact: bool, txn: Transaction | None) -> None:
-        # LMDB copies both snapshots otherwise, and the pages of the older one: the copy would be broken.
-        compact = bool(compact or self._options["previous_snapshot"])
-        flags = c.CP_COMPACT * compact
-        if not compact:
-            self._refuse_own_writer("copy")
-        if self._remapped:
-            self._refuse_copy(compact)
-            if compact and isinstance(target, bytes):  # LMDB writes past the system's cache there, from odd addresses
-                self._copy_to_file(function + "fd", target, txn)
-                return
-        if txn is None:
-            self._call(function + "2", target, flags)
-            return
-        if not compact:
-            raise TypeError("txn argument only compatible with compact=True")
-        if txn.env is not self:
-            raise Error("The transaction belongs to another environment.")
-        name = function + "3"
-        if not hasattr(self._engine.lib, name):  # from a patch: a system's liblmdb lacks it
-            raise TypeError("Non-patched LMDB doesn't support transaction with env.copy")
-        with self._access, txn._lock:
-            _check(name, getattr(self._engine.lib, name)(self._live(), target, flags, txn._live()))
-
-    def _refuse_own_writer(self, what: str) -> None:
-        """Refuse what makes LMDB wait for the writer, where that is this thread."""
-        if self._access.is_mine():
-            words = f"Attempt to {what} while a write transaction is active on the same thread. This would deadlock."
-            raise error(words, errno.EBUSY)
-
-    def _refuse_copy(self, compact: bool) -> None:
-        """Refuse what LMDB 1.0.2 copies wrongly, or not at all, of an environment with checksums or encryption."""
-        if compact and self._options["checksum"] is not None:
-            raise Error("A compact copy of an environment with checksums could not be opened: copy it without compact.")
-        if not compact and self.stat()["psize"] < os.sysconf("SC_PAGE_SIZE"):
-            raise Error(
-                "LMDB cannot copy pages with checksums or encryption that are smaller than the system's: copy with "
-                "compact=True, or migrate the records."
-            )
-
-    def _copy_to_file(self, function: str, target: bytes, txn: Transaction | None) -> None:
-        path = os.path.join(target, b"data.mdb") if self._options["subdir"] else target
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, self._options["mode"] & ~0o111)
-        try:
-            self._copy(function, fd, True, txn)
-        finally:
-            os.close(fd)
+        _copies.copy(self, "mdb_env_copyfd", fd, compact, txn)
 
     def sync(self, force: bool = False) -> None:
         """Flush what was written; with ``sync=False`` only if ``force`` is set."""
@@ -785,38 +723,9 @@ class Environment(Owner):
             Error: there were other transactions in this process all the time, so the map could not grow; whatever
                 else ``function`` or the commit raises, and the transaction is aborted.
         """
-        while True:
-            try:
-                with Transaction(self, write=True) as txn:
-                    return function(txn)
-            except MapResizedError:  # noqa: PERF203 (not once a record)
-                self._resize(0, timeout)
-            except MapFullError:
-                size = self.info()["map_size"]
-                larger = 2 * size if most is None else min(2 * size, most)
-                if larger <= size or larger > sys.maxsize // 2:
-                    raise
-                self._resize(larger, timeout)
+        from lmdb_bindings import _growth
 
-    def _resize(self, map_size: int, timeout: float) -> None:
-        """Resize the map when there are no transactions."""
-        until = time.monotonic() + timeout
-        while not self._resize_if_idle(map_size):
-            if time.monotonic() > until:
-                raise Error(
-                    f"The map is full, and cannot grow: {len(self._dependents)} transactions of this process are open, "
-                    f"and were for {timeout} seconds. End them, or give the environment a larger map_size."
-                )
-            time.sleep(0.001)
-
-    def _resize_if_idle(self, map_size: int) -> bool:
-        self._live()
-        with self._access.turn(), self._access.alone():
-            self._live()
-            if self._dependents:
-                return False
-            self._set_mapsize(map_size)
-            return True
+        return _growth.update(self, function, most, timeout)
 
     def rollback(self, txnid: int) -> None:
         """Take back the last commit, by the number that its transaction had (:meth:`Transaction.id`). Of LMDB 1.0.
@@ -825,18 +734,9 @@ class Environment(Owner):
             CantRollbackError: it is not the last commit, or the last one was taken back already.
             Error: a transaction is open in this process, the environment is read-only, or the engine is 0.9.
         """
-        self._live()
-        self._require_1_0("rollback()")
-        if self.readonly:
-            raise error("rollback() of a read-only environment", errno.EACCES)
-        with self._access.turn(), self._access.alone(), _registry.lock:
-            self._live()
-            self._abort_spare()
-            if self._dependents or self._snapshots:
-                raise Error("rollback() while transactions, or memoryviews that they gave, are open in this process")
-            _check("mdb_env_rollback", self._engine.lib.mdb_env_rollback(self._handle, txnid))
-            self._end()  # handles of databases that it has made are of nothing now
-            self._open()
+        from lmdb_bindings import _states
+
+        _states.rollback(self, txnid)
 
     def dump_incremental(self, fd: int, since: int) -> None:
         """Write the pages that have changed since a transaction to an open file. Of LMDB 1.0.
@@ -850,12 +750,9 @@ class Environment(Owner):
             Error: the environment has checksums or encryption, where LMDB 1.0.2 writes dumps that cannot be read; or
                 the engine is 0.9.
         """
-        self._live()
-        self._require_1_0("dump_incremental()")
-        if self._remapped:
-            raise Error("LMDB 1.0.2 cannot dump environments with checksums or encryption: use copy()")
-        self._refuse_own_writer("dump")
-        self._call("mdb_env_incr_dumpfd", fd, since)
+        from lmdb_bindings import _states
+
+        _states.dump(self, fd, since)
 
     def load_incremental(self, fd: int) -> None:
         """Load what :meth:`dump_incremental` has written into a copy of its base, and open the result. Of LMDB 1.0.
@@ -869,19 +766,9 @@ class Environment(Owner):
             Error: a transaction is open in this process, the environment is read-only, or the engine is 0.9. Where
                 LMDB fails, the environment is closed.
         """
-        self._live()
-        self._require_1_0("load_incremental()")
-        if self.readonly:
-            raise error("load_incremental() into a read-only environment", errno.EACCES)
-        with self._access.turn(), self._access.alone(), _registry.lock:
-            self._live()
-            self._abort_spare()
-            if self._dependents or self._snapshots:
-                raise Error("load_incremental() while transactions, or memoryviews that they gave, are open")
-            rc = self._engine.lib.mdb_env_incr_loadfd(self._handle, fd)
-            self._end()  # LMDB's own view of the file is wrong from now on
-            _check("mdb_env_incr_loadfd", rc)
-            self._open()
+        from lmdb_bindings import _states
+
+        _states.load(self, fd)
 
     def set_mapsize(self, map_size: int) -> None:
         """Change the size of the map. Ends every transaction of this environment, since the map may move.
@@ -893,38 +780,9 @@ class Environment(Owner):
             Error: a write transaction is active; or the map cannot be made, and then the environment is closed.
             BufferError: memoryviews of a transaction with ``buffers=True`` are alive.
         """
-        access = self._access
-        self._live()
-        if access.is_mine() or not access.take_turn(_PATIENCE):
-            raise Error("Cannot set_mapsize while a write transaction is active")
-        try:
-            with access.alone():
-                self._live()
-                self._refuse_views()
-                self._end_transactions()
-                self._set_mapsize(map_size)
-        finally:
-            access.pass_turn()
+        from lmdb_bindings import _growth
 
-    def _set_mapsize(self, map_size: int) -> None:
-        self._refuse_views()
-        self._abort_spare()
-        if rc := self._engine.lib.mdb_env_set_mapsize(self._handle, map_size):
-            self._end()  # LMDB has taken the old map away
-            raise error("mdb_env_set_mapsize", rc)
-        self._options["map_size"] = map_size
-
-    def _refuse_views(self) -> None:
-        def are_there() -> bool:
-            return bool(self._snapshots) or any(txn._views for txn in self._living())
-
-        if are_there():
-            gc.collect()  # some may be garbage
-            if are_there():
-                raise BufferError(
-                    "the map cannot move while memoryviews of it are alive: let go of what transactions with "
-                    "buffers=True have given"
-                )
+        _growth.set_mapsize(self, map_size)
 
 
 def open_shared(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], **options: Any) -> Environment:

@@ -22,11 +22,6 @@ def is_at_work(thread: int) -> bool:
     return _has_own(sys._current_frames().get(thread))
 
 
-def is_alive(thread: int) -> bool:
-    """Whether a thread has a stack."""
-    return thread in sys._current_frames()
-
-
 def is_nested() -> bool:
     """Whether the calling function was called by somebody, a handler or the collector, whom this package called."""
     frame: FrameType | None = sys._getframe(1)

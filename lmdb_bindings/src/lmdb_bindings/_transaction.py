@@ -18,7 +18,7 @@ from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
 from lmdb_bindings._token import NO_WAYS, TOKEN, TokenLock
 from lmdb_bindings._views import LiveViews, of_copy
-from lmdb_bindings.errors import Error, error, gone
+from lmdb_bindings.errors import Error, ReadersFullError, error, gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -216,13 +216,22 @@ class Transaction(Owner, Generic[V]):
             try:
                 handle = env._spare.pop()
             except IndexError:
-                handle = self._begin(ffi.NULL)
+                handle = self._begin_snapshot()
             else:
                 if rc := self._lib.mdb_txn_renew(handle):
                     self._lib.mdb_txn_abort(handle)
                     raise error("mdb_txn_renew", rc)
             self._handle = handle
             env._adopt(self)
+
+    def _begin_snapshot(self) -> Any:
+        try:
+            return self._begin(ffi.NULL)
+        except ReadersFullError:
+            if not self.env._snapshots:
+                raise
+        gc.collect()  # views may be garbage, and have the slots of their snapshots
+        return self._begin(ffi.NULL)
 
     def _begin(self, parent: Any) -> Any:
         handle = ffi.new("MDB_txn **")

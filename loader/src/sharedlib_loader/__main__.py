@@ -11,6 +11,7 @@ COMMANDS = {
         "sharedlib_loader.doctor",
         "show every provider, what is loaded from where, who needs it, what is wrong",
     ),
+    "new-provider": ("sharedlib_loader.new_provider", "write a provider project for another C library"),
 }
 
 

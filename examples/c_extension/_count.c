@@ -1,11 +1,18 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdio.h>
+
 #include "lmdb.h"
 
 static PyObject *fail(const char *what, int rc)
 {
-    return PyErr_Format(PyExc_RuntimeError, "%s: %s", what, mdb_strerror(rc));
+    char message[500];
+
+    /* Not by PyErr_Format: auditwheel tells glibc from musl by an extension's calls of it, and this is the only one. */
+    snprintf(message, sizeof message, "%s: %s", what, mdb_strerror(rc));
+    PyErr_SetString(PyExc_RuntimeError, message);
+    return NULL;
 }
 
 static int count_records(MDB_txn *txn, const char *database, size_t *records, size_t *bytes)
