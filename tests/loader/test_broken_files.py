@@ -32,13 +32,16 @@ def broken(path: Path) -> SharedLibrary:
     return SharedLibrary(name="sample-3", soname="libsample.so.3", path=path, version="3", distribution="sample-wheel")
 
 
-def refusal(path: Path, kind: type[SharedLibraryError]) -> str:
+REINSTALL = "pip install --force-reinstall sample-wheel"
+
+
+def refusal(path: Path, kind: type[SharedLibraryError], cure: str = REINSTALL) -> str:
     """The error of loading a file that must be refused; its common parts are checked here."""
     with pytest.raises(kind) as caught:
         load(broken(path))
     assert isinstance(caught.value, ImportError)
     assert caught.value.library == "sample-3"
-    assert caught.value.cure == "pip install --force-reinstall sample-wheel"
+    assert caught.value.cure == cure
     assert caught.value.tried[0].startswith(f"{path}: ")
     assert str(path) not in Path("/proc/self/maps").read_text()  # nothing half-loaded
     return str(caught.value)
@@ -209,22 +212,25 @@ def test_a_newer_c_library(compile_c: Callable[..., Path], tmp_path: Path) -> No
     flags = ["-shared", "-nostdlib", "-Wl,-soname,libc.so.6", f"-Wl,--version-script={script}"]
     libc = compile_c(stub.replace("future", "sample_future"), tmp_path / "libc.so.6", *flags)
     path = compile_c(source, tmp_path / "newer.so", "-shared", "-nostdlib", "-Wl,-soname,libsample.so.3", libc)
-    message = refusal(path, LibraryLoadError)
+    cure = "install a build for this system: an older version of the distribution, or one from source"
+    message = refusal(path, LibraryLoadError, cure)
     assert "version `GLIBC_9.99' not found" in message
     assert "cause: it is built for a newer C library than this system's" in message
 
 
 NOEXEC = """
 import ctypes, os
-MS_NOEXEC = 8
-libc = ctypes.CDLL(None, use_errno=True)
+MS_NOEXEC, MS_PRIVATE, MS_REC = 8, 1 << 18, 1 << 14
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+libc, user, group = ctypes.CDLL(None), os.getuid(), os.getgid()
 folder = os.path.join(sys.argv[2], "mounted")
 os.mkdir(folder)
-if os.getuid() != 0:
-    CLONE_NEWUSER = 0x10000000
-    os.unshare(CLONE_NEWUSER) if hasattr(os, "unshare") else libc.unshare(CLONE_NEWUSER)
-CLONE_NEWNS, MS_PRIVATE, MS_REC = 0x00020000, 1 << 18, 1 << 14
-if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) \
+if libc.unshare(CLONE_NEWNS | (CLONE_NEWUSER if user else 0)):
+    sys.exit(print("no mount"))
+if user:  # who is somebody in the namespace can write files in it
+    for name, text in ("setgroups", "deny"), ("uid_map", f"0 {user} 1"), ("gid_map", f"0 {group} 1"):
+        Path("/proc/self", name).write_text(text)
+if libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) \\
         or libc.mount(b"none", folder.encode(), b"tmpfs", MS_NOEXEC, None):
     sys.exit(print("no mount"))
 target = describe(os.path.join(folder, "libsample.so.3"))
@@ -243,6 +249,7 @@ def test_a_file_system_without_execution(run: Run, library: Path, tmp_path: Path
         pytest.skip("this machine lets nobody mount a file system, not even in a namespace of its own")
     assert "failed to map segment from shared object" in message
     assert "cause: its file system is mounted noexec" in message
+    assert "cure: install into a file system that allows it" in message
 
 
 def test_the_words_of_other_systems() -> None:
@@ -267,7 +274,8 @@ def test_a_missing_dependency(compile_c: Callable[..., Path], tmp_path: Path) ->
     source = "int absent(void); int sample_version(void) { return absent(); }"
     path = compile_c(source, tmp_path / "needs.so", "-shared", "-Wl,-soname,libsample.so.3", absent)
     os.unlink(absent)
-    message = refusal(path, LibraryLoadError)
+    cure = "install what has the library named above, or the provider again"
+    message = refusal(path, LibraryLoadError, cure)
     assert message.startswith("sample-3: the dynamic loader refuses the file\n")
     assert re.search(r"tried: \S+needs.so: libabsent.so: cannot open shared object file", message)
     assert "cause: a library that it needs is missing" in message

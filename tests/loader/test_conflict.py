@@ -80,11 +80,12 @@ print(ctypes.CDLL(sys.argv[3]).twice(), record.version, record.conflict.version,
 """
     # By a relative path, as whoever loads it may; the error has the whole of it.
     script = "os.chdir(os.path.dirname(sys.argv[2]))" + script.replace("CDLL(sys.argv[2],", "CDLL('./libsample.so.3',")
-    problem, tried, cause, _, alone, called = run(script, library, other, dependent).splitlines()
+    problem, tried, cause, cure, alone, called = run(script, library, other, dependent).splitlines()
     assert problem.startswith(f"sample-3: {other} (version 2) has sample_version in the global scope")
     assert problem.endswith(f"which comes before {library} (version 3)")
     assert tried == f"  tried: dlsym(RTLD_DEFAULT, 'sample_version'): {other}"
     assert "RTLD_GLOBAL" in cause
+    assert cure.startswith("  cure: have that copy loaded without RTLD_GLOBAL")
     assert alone == "True"
     assert called == "4 3 2 sample_version"
 

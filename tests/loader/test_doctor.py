@@ -76,7 +76,7 @@ def extension(site: Path, library: Path, compile_c: Callable[..., Path]) -> Exte
         compile_c(text, path, "-shared", "-nostdlib", *needs, *flags)
         info = {
             "METADATA": b"Metadata-Version: 2.1\nName: Needy-Dist\nVersion: 1\n",
-            "RECORD": b"needy/__init__.py,,\n",
+            "RECORD": b"needy/_native.abi3.so,,\n",
         }
         install({f"needy_dist-1.dist-info/{name}": data for name, data in info.items()}, site)
         install({"needy/__init__.py": b""}, site)
@@ -351,6 +351,15 @@ def test_a_fresh_process_that_cannot_start(doctor: Doctor, site: Path) -> None:
     status, report = doctor(before=before)
     assert status == 1
     assert report["findings"][0]["problem"] == "loading it ends a fresh process: exit status 1: no, not again"
+
+
+def test_a_library_for_another_interpreter_is_no_finding(doctor: Doctor, site: Path) -> None:
+    """It is listed, is not loaded, and nothing is wrong with that."""
+    text = PROVIDER.replace('version="3",', 'version="3", implementation="another",')
+    (site / "sample_provider" / "__init__.py").write_text(text)
+    status, report = doctor()
+    assert (status, report["findings"]) == (0, [])
+    assert (report["providers"][0]["version"], report["providers"][0]["loads"]) == ("3", None)
 
 
 def test_the_switch_is_noted(doctor: Doctor, decoy: Path) -> None:

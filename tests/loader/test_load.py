@@ -222,8 +222,10 @@ def work(given):
 
 if __name__ == "__main__":
     sharedlib_loader.load(described())
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        print(*pool.apply(work, [described()]))
+    pool = multiprocessing.get_context("spawn").Pool(1)
+    print(*pool.apply(work, [described()]))
+    pool.close()  # and not terminate(), which would end the worker while it writes what it has covered
+    pool.join()
 """
 
 
@@ -285,6 +287,20 @@ sharedlib_loader.load("lmdb-0.9")
     assert len(errors) == 1, done.stdout + done.stderr
     assert "consumer.py:7" in errors[0]
     assert 'incompatible type "str"; expected "SharedLibrary"' in errors[0]
+
+
+def test_a_library_for_another_interpreter(run: Run, library: Path) -> None:
+    """A library that calls functions of one interpreter is refused in another, in words, and loaded in its own."""
+    script = """
+try:
+    load(describe(sys.argv[1], implementation="another"))
+except sharedlib_loader.LibraryLoadError as error:
+    print(error.problem, mapped("libsample"))
+print(load(describe(sys.argv[1], implementation=sys.implementation.name)).version)
+"""
+    refused, loaded = run(script, library).splitlines()
+    assert refused == f"the library is for another, and this interpreter is {sys.implementation.name} []"
+    assert loaded == "3"
 
 
 def test_an_unknown_policy_is_refused() -> None:

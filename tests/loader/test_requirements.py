@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.loader.requirements import AWAITED, PAGE, REQUIREMENTS, holders, page
+from tests.loader.requirements import AWAITED, PAGE, REQUIREMENTS, ROOT, holders, page
 
 NAMES = [one.name for one in REQUIREMENTS]
 
@@ -34,3 +36,11 @@ def test_what_is_awaited_has_not_come(name: str) -> None:
 def test_the_page_is_fresh() -> None:
     """``python -m tests.loader.requirements`` was run when the marks or the table changed."""
     assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_the_tests_that_the_loaders_page_names_exist() -> None:
+    """Each rule on docs/loading.md that names a test has it."""
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "loading.md").read_text(encoding="utf-8")))
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert len(named) >= 10
+    assert {name for name in named if f"def {name}(" not in sources} == set()

@@ -103,6 +103,7 @@ def check(program: Path, python: Path, engine: str) -> None:
 # -- pkg-config ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.requirement("R22")
 def test_pkg_config_finds_the_engine_by_its_name(engine: str, moved: Path, tmp_path: Path) -> None:
     """Pkgconf from the package index finds lmdb-0.9 and lmdb-1.0 by the entry point, with no variable set."""
     flags = output(moved, "-m", "pkgconf", "--cflags", "--libs", f"lmdb-{engine}", PKG_CONFIG_PATH="")
@@ -127,6 +128,7 @@ def test_pkg_config_finds_the_chosen_engine_by_the_usual_name(engine: str, moved
         check(link(tmp_path, flags.strip()), moved, engine)
 
 
+@pytest.mark.requirement("R22")
 @pytest.mark.parametrize("compiler", ["zig", "cc"])
 def test_meson_asks_pkgconf(compiler: str, engine: str, moved: Path, tmp_path: Path) -> None:
     """Meson finds the engine by pkgconf's entry point, and installs the program without the RPATH of its build."""
@@ -173,6 +175,7 @@ def build_and_install(folder: Path) -> tuple[Path, Path]:
     return folder / "build" / "version", folder / "installed" / "bin" / "version"
 
 
+@pytest.mark.requirement("R23")
 @pytest.mark.parametrize("way", ["liblmdb_DIR", "CMAKE_PREFIX_PATH"])
 def test_cmake_finds_the_package(way: str, engine: str, moved: Path, tmp_path: Path, cmake: Callable[..., str]) -> None:
     """By --cmakedir, and by the folder of the entry point cmake.prefix, a project has a target for each engine.
@@ -233,6 +236,7 @@ VERSIONS = {
 }
 
 
+@pytest.mark.requirement("R23")
 def test_cmake_is_told_the_version_of_the_engine_asked_for(moved: Path, cmake: Callable[..., str]) -> None:
     """A version means the engine of that series, of that patch or later; a range any engine in it; another none."""
     said = cmake(
@@ -276,6 +280,7 @@ def test_a_linker_finds_the_engine_by_its_prefix(compiler: str, engine: str, mov
     check(link(tmp_path, f"'-I{prefix}/include' '-L{prefix}/lib' -llmdb", command), moved, engine)
 
 
+@pytest.mark.requirement("R21")
 def test_the_printed_flags_link(engine: str, moved: Path, tmp_path: Path) -> None:
     """--cflags and --libs, pasted into a shell's command line, are enough."""
     check(link(tmp_path, ask(moved, "--engine", engine, "--cflags", "--libs")), moved, engine)
@@ -327,6 +332,7 @@ def test_no_rpath_leads_out_of_site_packages(folder: str, moved: Path) -> None:
     assert f"is not in the site-packages folder {here}" in done.stderr
 
 
+@pytest.mark.requirement("R24")
 def test_auditwheel_is_told_to_leave_every_library(moved: Path) -> None:
     """The options name each library that others may link by its SONAME, whatever engine a wheel was linked with."""
     words = ask(moved, "--auditwheel-exclude").split(" ")
@@ -350,6 +356,7 @@ def test_answers_come_in_a_fixed_order(moved: Path) -> None:
     assert ask(moved, "--pkgconfigdir") == f"{at}/lib/pkgconfig"
 
 
+@pytest.mark.requirement("R21")
 def test_programs_are_told_the_same(engine: str, moved: Path) -> None:
     """--json has what the options print."""
     told = json.loads(ask(moved, "--json"))
@@ -361,6 +368,7 @@ def test_programs_are_told_the_same(engine: str, moved: Path) -> None:
     assert shlex.join(told["auditwheel_excludes"]) == ask(moved, "--auditwheel-exclude")
 
 
+@pytest.mark.requirement("R6")
 def test_the_build_interface_is_inert(python: Callable[..., str], moved: Path) -> None:
     """Build tools may import the package and ask it anything: no library is loaded, and no program is run."""
     script = """

@@ -32,6 +32,7 @@ def selftest(python: Path, **environment: str | Path) -> tuple[int, list[str]]:
     return done.returncode, done.stdout.splitlines()
 
 
+@pytest.mark.requirement("R29")
 def test_an_installation_passes(installed: Path) -> None:
     """What was just installed passes, each check in a line that says what it found."""
     status, lines = selftest(installed, PATH=f"{installed.parent}:{os.environ['PATH']}")
@@ -75,14 +76,11 @@ BREAKAGES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "an engine is the other one": (
         lambda p: shutil.copy(p / "lib/liblmdb.so.1", p / "lib/liblmdb.so.0"),
         (
-            "LMDB 0.9 loads: lmdb-0.9: PACKAGE/lib/liblmdb.so.0 is loaded, and nothing answers to the SONAME liblmdb.so.0",
+            # It is refused before it is loaded, so engine 1.0 still finds its SONAME free.
+            "LMDB 0.9 loads: lmdb-0.9: PACKAGE/lib/liblmdb.so.0 does not answer to the SONAME liblmdb.so.0",
             "LMDB 0.9 writes and reads: it does not load",
             "LMDB 0.9 has its header: it does not load",
             "LMDB 0.9 has its tools: it does not load",
-            "LMDB 1.0 loads: lmdb-1.0: PACKAGE/lib/liblmdb.so.1 (version 1.0.2) is loaded, and the SONAME liblmdb.so.1",
-            "LMDB 1.0 writes and reads: it does not load",
-            "LMDB 1.0 has its header: it does not load",
-            "LMDB 1.0 has its tools: it does not load",
         ),
     ),
     "an extension is missing": (
@@ -150,6 +148,7 @@ BREAKAGES: dict[str, tuple[Break, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.requirement("R29")
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_what_is_broken_is_named(breakage: str, installed: Path, copy: Path) -> None:
     """Each damage fails the checks that it concerns, with the file and what is wrong with it, and no other check."""

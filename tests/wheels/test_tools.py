@@ -93,12 +93,14 @@ def test_an_executable_is_sealed(tool: str, engine: str, built: Callable[[str], 
     assert str(ROOT).encode() not in data
 
 
+@pytest.mark.requirement("R26")
 def test_an_executable_finds_its_library_by_rpath(tool: str, engine: str, bin_of: Callable[[str], Path]) -> None:
     """The one RPATH leads from its folder to the package's libraries, wherever that is; it is no RUNPATH."""
     [path] = Elf((bin_of(engine) / tool).read_bytes()).run_paths
     assert (path.entry.d_tag, path.rpath) == ("DT_RPATH", "$ORIGIN/../../../lib")
 
 
+@pytest.mark.requirement("R26")
 def test_an_executable_heeds_no_library_path(
     tool: str, engine: str, bin_of: Callable[[str], Path], compile_c: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -276,6 +278,7 @@ def waiting(installed: Path, environment: Path) -> Iterator[subprocess.Popen[byt
         process.kill()
 
 
+@pytest.mark.requirement("R26")
 def test_the_process_is_the_tool(engine: str, waiting: subprocess.Popen[bytes], bin_of: Callable[[str], Path]) -> None:
     """No interpreter stays in between: the process becomes the executable, and a signal ends that."""
     target = bin_of(engine).resolve() / "mdb_load"

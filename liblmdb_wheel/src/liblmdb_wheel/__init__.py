@@ -74,6 +74,7 @@ def _shipped(
     version_of: Callable[[ctypes.CDLL], str],
     symbols: tuple[str, ...] = (),
     marks: tuple[str, ...] = (),
+    implementation: str | None = None,
 ) -> SharedLibrary:
     return SharedLibrary(
         name=name,
@@ -84,6 +85,7 @@ def _shipped(
         version_of=version_of,
         symbols=symbols,
         marks=marks,
+        implementation=implementation,
     )
 
 
@@ -93,7 +95,7 @@ _SYMBOLS, _MARKS = ("mdb_env_open",), ("MDB_KEYEXIST: Key/data pair already exis
 LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of, _SYMBOLS, _MARKS)
 LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of, _SYMBOLS, _MARKS)
 LMDB_BULK = _shipped("lmdb-bulk", "liblmdb_bulk.so.0", "1", _bulk_version_of)
-LMDB_FAST = _shipped("lmdb-fast", "liblmdb_fast.so.0", "1", _fast_version_of)
+LMDB_FAST = _shipped("lmdb-fast", "liblmdb_fast.so.0", "1", _fast_version_of, implementation="cpython")
 LMDB_PAGES = _shipped("lmdb-pages", "liblmdb_pages.so.0", "1", _pages_version_of)
 
 DEFAULT_ENGINE = "0.9"

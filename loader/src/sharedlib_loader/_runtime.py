@@ -96,6 +96,8 @@ class SharedLibrary(_Record):
             global scope of the process would be called in its place, by whoever links it.
         marks: texts that every copy of its code has in it, such as an error message, also a static one with other
             names; only the doctor looks for them.
+        implementation: the one interpreter whose functions it calls, as ``sys.implementation.name`` has it; None where
+            it works in any.
     """
 
     name: str
@@ -106,6 +108,7 @@ class SharedLibrary(_Record):
     requires: tuple[SharedLibrary, ...]
     symbols: tuple[str, ...]
     marks: tuple[str, ...]
+    implementation: str | None
 
     def __init__(
         self,
@@ -119,18 +122,24 @@ class SharedLibrary(_Record):
         requires: tuple[SharedLibrary, ...] = (),
         symbols: tuple[str, ...] = (),
         marks: tuple[str, ...] = (),
+        implementation: str | None = None,
     ) -> None:
         file = os.fspath(path)
         if not os.path.isabs(file):  # the dynamic loader would search for it, or take it from the current folder
             raise ValueError(f"{name}: the path of a library must be absolute, and is {file!r}")
         super().__init__(
             name=name, soname=soname, path=file, version=version, distribution=distribution, version_of=version_of,
-            requires=requires, symbols=symbols, marks=marks,
+            requires=requires, symbols=symbols, marks=marks, implementation=implementation,
         )  # fmt: skip
 
     @property
     def path(self) -> Path:
         return _as_path(self.__dict__["path"])
+
+    @property
+    def suits(self) -> bool:
+        """True where it works in this interpreter."""
+        return self.implementation in (None, sys.implementation.name)
 
     @property
     def switch(self) -> str:
@@ -355,6 +364,13 @@ def _file_for(library: SharedLibrary, policy: Policy) -> tuple[Origin, str, ctyp
 
     A conflict that can be foreseen is raised here under the policy ``"raise"``, before a second copy is loaded.
     """
+    if not library.suits:
+        raise LibraryLoadError(
+            library.name,
+            f"the library is for {library.implementation}, and this interpreter is {sys.implementation.name}",
+            cause="it calls functions of the interpreter, which others do not have",
+            cure=f"do without {library.name} here, as its provider says",
+        )
     origin, file = _choose(library)
     fits = True
     if os.path.isabs(file):
@@ -492,19 +508,28 @@ def _numbers(version: str) -> list[int]:
 
 # -- what is said when it fails --------------------------------------------------------------------------------------
 
-# words of a dynamic loader: what they mean. The first that fits.
-_REFUSALS = (
-    ("undefined symbol", "it needs a function that no library has: another library is older than it expects"),  # glibc
-    ("symbol not found", "it needs a function that no library has: another library is older than it expects"),  # musl
-    ("failed to map segment", "its file system is mounted noexec, or a security module forbids running code from it"),
-    ("Operation not permitted", "its file system is mounted noexec, or a security module forbids running code from it"),
-    ("' not found (required by", "it is built for a newer C library than this system's"),
-    ("cannot open shared object file", "a library that it needs is missing"),
-    ("Error loading shared library", "a library that it needs is missing"),  # musl
-    ("Library not loaded", "a library that it needs is missing"),  # macOS
-    ("or one of its dependencies", "a library that it needs is missing"),  # Windows
-    ("", "it is a program and not a library, or a library that it needs cannot be used"),
+_MISSING = "a library that it needs is missing", "install what has the library named above, or the provider again"
+_OLDER = "it needs a function that no library has: another library is older than it expects", None
+_NOEXEC = (
+    "its file system is mounted noexec, or a security module forbids running code from it",
+    "install into a file system that allows it; for a provider in a zip archive, set TMPDIR to a folder of one",
 )
+# words of a dynamic loader: the cause, and the cure where it is not the file's own. The first that fits counts.
+_REFUSALS = {
+    "undefined symbol": _OLDER,  # glibc
+    "symbol not found": _OLDER,  # musl
+    "failed to map segment": _NOEXEC,  # glibc
+    "Operation not permitted": _NOEXEC,  # musl
+    "' not found (required by": (
+        "it is built for a newer C library than this system's",
+        "install a build for this system: an older version of the distribution, or one from source",
+    ),
+    "cannot open shared object file": _MISSING,  # glibc
+    "Error loading shared library": _MISSING,  # musl
+    "Library not loaded": _MISSING,  # macOS
+    "or one of its dependencies": _MISSING,  # Windows
+    "": ("it is a program and not a library, or a library that it needs cannot be used", None),
+}
 
 
 def _refused(library: SharedLibrary, file: str, words: str) -> SharedLibraryError:
@@ -516,12 +541,13 @@ def _refused(library: SharedLibrary, file: str, words: str) -> SharedLibraryErro
             cause=f"{library.switch} is 'system', and the system's loader does not find or accept the library",
             cure=f"install the system's package, or unset {library.switch} to use {library.distribution}'s",
         )
+    cause, cure = next(known for fragment, known in _REFUSALS.items() if fragment in words)
     return LibraryLoadError(
         library.name,
         "the dynamic loader refuses the file",
         tried=(f"{file}: {words}",),
-        cause=next(cause for fragment, cause in _REFUSALS if fragment in words),
-        cure=_cure(library),
+        cause=cause,
+        cure=cure or _cure(library),
     )
 
 
@@ -544,16 +570,19 @@ def _conflict_error(library: SharedLibrary, file: str, version: str, conflict: C
         problem = f"{there} has {conflict.symbol} in the global scope, which comes before {file} (version {version})"
         tried = f"dlsym(RTLD_DEFAULT, {conflict.symbol!r}): {conflict.path}"
         cause = "that copy was loaded with RTLD_GLOBAL, by LD_PRELOAD, or is the program itself; native code calls it"
+        # The global scope comes first however early ours is loaded.
+        cure = "have that copy loaded without RTLD_GLOBAL; who calls by the handle alone can accept the conflict"
     else:
         problem = f"the SONAME {library.soname} resolves to {there}, not to {file} (version {version})"
         tried = f"dlopen({library.soname!r}, RTLD_NOLOAD): {conflict.path}"
         cause = "that copy was loaded first, by another package, LD_PRELOAD or LD_LIBRARY_PATH; native code uses it"
+        cure = f"load {library.name} before what brings that copy, or set {library.switch}={conflict.path} to share it"
     return LibraryConflictError(
         library.name,
         problem,
         tried=(tried,),
         cause=cause,
-        cure=f"load {library.name} before what brings that copy, or set {library.switch}={conflict.path} to share it",
+        cure=cure,
     )
 
 
@@ -590,10 +619,9 @@ def _fits(library: SharedLibrary, file: str) -> bool:
         with open(file, "rb", buffering=0) as stream:
             return _platform.has_name(stream, library.soname)
     except FileNotFoundError as error:
-        kind, unfit = (
-            LibraryNotFoundError,
-            _Unfit("the file does not exist", str(error.strerror), "the installation is incomplete, or it was removed"),
-        )
+        kind = LibraryNotFoundError
+        cause = "the installation is incomplete, or it was removed"
+        unfit = _Unfit("the file does not exist", str(error.strerror), cause)
     except OSError as error:
         unfit = _Unfit("the file cannot be read", str(error.strerror), "its permissions, or those of its folder")
     except (ValueError, OverflowError, struct.error) as error:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import entry_points, packages_distributions
+from importlib.metadata import distributions, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,8 @@ class Provided:
         distribution, version, soname, path: of its description; None where that cannot be imported.
         switch: the value of its environment variable, None where it is not set.
         here: the file that its SONAME means in this process; None where none is loaded.
-        loads: the file that ``load()`` gives in a fresh process; None where it is refused.
+        loads: the file that ``load()`` gives in a fresh process; None where it is refused, or the library is for
+            another interpreter, which is no finding.
         winner: the file that a later ``DT_NEEDED`` then binds to; None where there is none.
     """
 
@@ -173,13 +174,14 @@ def _descriptions(findings: list[Finding]) -> dict[str, SharedLibrary]:
 
 
 def _providers(libraries: Mapping[str, SharedLibrary], findings: list[Finding]) -> tuple[Provided, ...]:
-    answers, end = process.fresh("loads", *libraries)
+    suited = [name for name, library in libraries.items() if library.suits]
+    answers, end = process.fresh("loads", *suited)
     if end is not None:
-        culprit = list(libraries)[len(answers)]
+        culprit = suited[len(answers)]
         problem = f"loading it ends a fresh process: {end}"
         advice = f"pip install --force-reinstall {libraries[culprit].distribution}"
         findings.append(Finding("error", culprit, problem, advice))
-    loaded = dict(zip(libraries, answers, strict=False))
+    loaded = dict(zip(suited, answers, strict=False))
     return tuple(
         _provided(name, announced, libraries.get(name), loaded.get(name, {}), findings)
         for name, announced in sorted({entry.name: entry.value for entry in entry_points(group=GROUP)}.items())
@@ -250,13 +252,16 @@ class _Installed:
     """Which distribution and which module a file is."""
 
     def __init__(self) -> None:
-        self._distributions = packages_distributions()
+        self._distributions = {
+            Path(str(one.locate_file(file))).resolve(): one.name
+            for one in distributions()
+            for file in one.files or ()
+            if ".so" in file.name
+        }
         self._roots = [folder.resolve() for folder in objects.folders()]
 
     def distribution(self, path: Path) -> str | None:
-        parts = self._inside(path)
-        names = self._distributions.get(parts[0].partition(".")[0]) or self._distributions.get(parts[0])
-        return ", ".join(sorted(set(names))) if names else None
+        return self._distributions.get(path)
 
     def module(self, one: NativeObject) -> str:
         if not one.is_extension:
@@ -339,7 +344,7 @@ def _copies(
 
 
 def _second_copy(copy: Copy) -> Finding:
-    whose = copy.distribution or "the system"
+    whose = copy.distribution or "no distribution"
     state = "it is loaded in this process, " if copy.mapped else ""
     problem = f"{copy.path} {copy.because}: {state}a second copy of {' or '.join(copy.libraries)}, from {whose}"
     if copy.distribution is None:

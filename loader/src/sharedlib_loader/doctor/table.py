@@ -15,7 +15,7 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
     yield from _table(
         "Provided, and what load() gives in a fresh process",
         ("library", "version", "SONAME", "distribution", "file"),
-        [(one.name, one.version, one.soname, one.distribution, one.loads or "refused") for one in providers],
+        [(one.name, one.version, one.soname, one.distribution, one.loads or "not loaded") for one in providers],
     )
     yield from _table(
         "What a SONAME means in this process",
