@@ -494,6 +494,9 @@ class Transaction(Owner, Generic[V]):
         self._lock, self._handle, self._direct, self._fast = TokenLock(), None, None, None
         self._token = self._lock.token
 
+    def __reduce__(self) -> str:
+        raise TypeError("a transaction cannot be pickled: it is a state of this process; pickle its environment")
+
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is None:
             return
