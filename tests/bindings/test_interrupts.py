@@ -150,6 +150,7 @@ def work(env: lmdb.Environment) -> None:
     env.info()
 
 
+@pytest.mark.counts_references
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_signals_at_any_moment(opened: Open, interrupt: Interrupt) -> None:
     """After an interruption, whenever it comes, others go on, and the environment can be closed."""

@@ -119,6 +119,7 @@ def test_bytes_are_no_views(env: lmdb.Environment) -> None:
 # -- the end of the transaction --------------------------------------------------------------------------------------
 
 
+@pytest.mark.counts_references
 @pytest.mark.parametrize("end", ["commit", "abort", "del"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_snapshot_of_a_view(opened: Open, source: str, end: str) -> None:
@@ -151,6 +152,7 @@ def test_snapshot_of_a_key(env: lmdb.Environment, source: str) -> None:
     assert slots(env) == 1
 
 
+@pytest.mark.counts_references
 @pytest.mark.parametrize("derive", [lambda v: v[100:200], lambda v: v.cast("c"), memoryview, lambda v: v[::2][:50]])
 def test_derived_view(env: lmdb.Environment, derive: Callable[[memoryview], memoryview]) -> None:
     """What is made from a view holds the snapshot when the view itself is gone."""
@@ -166,6 +168,7 @@ def test_derived_view(env: lmdb.Environment, derive: Callable[[memoryview], memo
     assert slots(env) == 0
 
 
+@pytest.mark.counts_references
 def test_last_of_many_views(env: lmdb.Environment) -> None:
     """A snapshot is held until the last of its views is gone, in whatever order they go."""
     fill(env)
@@ -180,6 +183,7 @@ def test_last_of_many_views(env: lmdb.Environment) -> None:
     assert slots(env) == 0
 
 
+@pytest.mark.counts_references
 def test_views_of_several_snapshots(env: lmdb.Environment) -> None:
     """Each view shows its own snapshot, and holds one slot."""
     views = []
@@ -208,6 +212,7 @@ def test_view_does_not_keep_a_spare_transaction(opened: Open) -> None:
         assert view == LARGE
 
 
+@pytest.mark.counts_references
 def test_dropped_by_another_thread(env: lmdb.Environment) -> None:
     """The last view may go in another thread, after that of the transaction has ended."""
     fill(env)
@@ -331,6 +336,7 @@ def test_transaction_and_view_in_one_cycle(opened: Open, tmp_path: Path) -> None
 # -- the end of the environment --------------------------------------------------------------------------------------
 
 
+@pytest.mark.counts_references
 @pytest.mark.parametrize("ended", [False, True])
 @pytest.mark.parametrize("way", ["close", "del"])
 def test_environment_that_is_closed(engine: int, tmp_path: Path, way: str, ended: bool) -> None:
@@ -354,6 +360,7 @@ def test_environment_that_is_closed(engine: int, tmp_path: Path, way: str, ended
         fill(again)
 
 
+@pytest.mark.counts_references
 def test_another_process_goes_round_a_view(env: lmdb.Environment, python: Python) -> None:
     """What another process writes does not take the pages of a view, for as long as it is alive."""
     fill(env)

@@ -302,8 +302,9 @@ class Transaction(Owner, Generic[V]):
         """A database handle is closed: no single record may go by it, here and in what is nested here. Without the
         lock, since two transactions may do this to each other.
         """
-        if self._direct is not None and self._direct.database is database:
-            self._direct.forget()
+        direct = self._direct  # another thread may be ending this transaction
+        if direct is not None and direct.database is database:
+            direct.forget()
             self._lock.ways = NO_WAYS
         for dependent in self._living():
             if isinstance(dependent, Transaction):
