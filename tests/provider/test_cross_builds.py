@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = ROOT / "liblmdb_wheel"
 ENGINES = ("0.9", "1.0")
 
+# zig builds MinGW's C runtime first, some 40 seconds for a machine: once, for all of pytest's processes and later runs.
+CACHE = ROOT / "build" / "zig"
+
 # The triple: machine, and the system's own libraries that an engine may need.
 EXPECTED = {
     "x86_64-linux-gnu.2.17": ("EM_X86_64", {"libc.so.6", "libpthread.so.0", "libdl.so.2"}),
@@ -92,15 +95,20 @@ def target(request: pytest.FixtureRequest) -> Target:
     return request.param
 
 
-@pytest.fixture(scope="module")
-def folder(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with both engines for the target, built by the provider's own ``setup.py``."""
-    package = tmp_path_factory.mktemp(target.triple)
+def build(target: Target, folder: Path) -> Path:
+    """Both engines in a folder, by the provider's own ``setup.py``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("setuptools.setup", lambda **_: None)
+        patch.delenv("SOURCE_DATE_EPOCH", raising=False)  # a linker may heed it in place of its own flag
         project = runpy.run_path(str(PROJECT / "setup.py"))
-    project["build_engines"](Toolchain.zig(target, package / "zig"), package, package / "work")
-    return package / "lib"
+        project["build_engines"](Toolchain.zig(target, CACHE), folder, folder / "work")
+    return folder / "lib"
+
+
+@pytest.fixture(scope="module")
+def folder(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with both engines for the target."""
+    return build(target, tmp_path_factory.mktemp(target.triple))
 
 
 @pytest.fixture(params=ENGINES)
@@ -188,3 +196,11 @@ def test_the_import_library_leads_to_the_dll(target: Target, path: Path, engine:
     assert path.name.encode() in data
     for name in public_names(PROJECT / "upstream" / f"lmdb-{engine}" / "lmdb.h", "mdb_"):
         assert b"\0__imp_" + name.encode() + b"\0" in data
+
+
+def test_another_build_makes_the_same_files(target: Target, folder: Path, tmp_path: Path) -> None:
+    """No clock, and no folder, is in any file: not in the import libraries and the shims either."""
+    again = build(target, tmp_path / "another")
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in folder.iterdir()
+    }
