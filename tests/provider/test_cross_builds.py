@@ -74,6 +74,7 @@ def read_mach_o(path: Path) -> Library:
     [own] = [one for one in file.libraries if one.command == lief.MachO.LoadCommand.TYPE.ID_DYLIB]
     assert own.compatibility_version == [1, 0, 0]
     assert not list(file.rpaths)
+    assert file.has_code_signature == (file.header.cpu_type.name == "ARM64")  # nothing else is loaded on Apple's CPUs
     exports = {symbol.name for symbol in file.exported_symbols} - OF_THE_LINKER
     assert all(name.startswith("_") for name in exports)
     needed = {one.name for one in file.libraries} - {own.name}
