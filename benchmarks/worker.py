@@ -52,7 +52,7 @@ class Worker:
         records, values = sorted(self.records), [value for _, value in self.many_records]
         with self.small.begin() as txn:
             right = [(key, txn.get(key)) for key in sorted(self.keys)] == records
-            right &= list(txn.cursor()) == list(pairs(txn)) == records
+            right &= list(txn.cursor()) == list(pairs(txn)) == listed(txn) == records
             right &= txn.cursor().getmulti(self.many_keys) == self.many_records
             right &= getter(txn)(self.many_keys) in (self.many_records, values)
         txn = self.empty.begin(write=True)
@@ -107,7 +107,7 @@ class Worker:
         start = perf_counter_ns()
         for _ in range(passes):
             with self.small.begin() as txn:
-                list(pairs(txn))
+                listed(txn)
         return perf_counter_ns() - start
 
     def getmulti(self, passes: int) -> int:
@@ -197,6 +197,11 @@ class Worker:
 def pairs(txn: Any) -> Any:
     """All records by the binding's best means: peers have the cursor alone."""
     return txn.scan() if hasattr(txn, "scan") else txn.cursor()
+
+
+def listed(txn: Any) -> Any:
+    """A list of all records, by the binding's best means."""
+    return txn.scan().to_list() if hasattr(txn, "scan") else list(txn.cursor())
 
 
 def getter(txn: Any) -> Any:

@@ -53,6 +53,8 @@ typedef struct {
     size_t capacity;
     size_t stream_size;
     size_t count;
+    size_t longest_key;
+    size_t longest_value;
     size_t needed;
 } lmdb_bulk_output;
 

@@ -143,6 +143,11 @@ typedef struct sink {
     char *end;  /* PICKLE, ROWS: where the last of them may go; the tail of a pickle comes behind it */
 } sink;
 
+static int is_size_of_field(const lmdb_bulk_column *column)
+{
+    return column->capacity != 0 && column->capacity <= LMDB_BULK_FIELD;
+}
+
 static int sink_open(sink *sink, lmdb_bulk_output *output)
 {
     sink->output = output;
@@ -159,6 +164,9 @@ static int sink_open(sink *sink, lmdb_bulk_output *output)
         return 0;
     }
     if (output->format == LMDB_BULK_ROWS) {
+        output->longest_key = output->longest_value = 0;
+        if (!is_size_of_field(&output->keys) || !is_size_of_field(&output->values))
+            return EINVAL;
         sink->next = output->stream;
         sink->end = output->stream + output->capacity;
         return 0;
@@ -232,17 +240,19 @@ static inline void column_add(lmdb_bulk_column *column, size_t count, const MDB_
     column->offsets[count + 1] = offset + (int64_t)string->mv_size;
 }
 
-/* Whether a row can hold a string: a missing one it could not tell from an empty one. */
-static inline int is_field(const MDB_val *string)
+/* Whether a field can hold a string: a missing one it could not tell from an empty one. */
+static inline int is_field(const lmdb_bulk_column *column, const MDB_val *string)
 {
-    return string->mv_size < LMDB_BULK_FIELD && string->mv_data != NULL;
+    return string->mv_size < column->capacity && string->mv_data != NULL;
 }
 
-static inline char *field(char *next, const MDB_val *string)
+static inline char *field(char *next, const lmdb_bulk_column *column, const MDB_val *string, size_t *longest)
 {
     *next = (char)string->mv_size;
     memcpy(next + 1, string->mv_data, string->mv_size);
-    return next + LMDB_BULK_FIELD;
+    if (string->mv_size > *longest)
+        *longest = string->mv_size;
+    return next + column->capacity;
 }
 
 /* Add a record; false where it does not fit in. */
@@ -268,22 +278,23 @@ static inline int sink_add(sink *sink, unsigned int what, const MDB_val *key, co
     } else if (output->format == LMDB_BULK_ROWS) {
         size_t size = 0;
         char *next = sink->next;
-        if ((what & LMDB_BULK_KEYS && !is_field(key)) || (what & LMDB_BULK_VALUES && !is_field(value))) {
+        if ((what & LMDB_BULK_KEYS && !is_field(&output->keys, key)) ||
+            (what & LMDB_BULK_VALUES && !is_field(&output->values, value))) {
             output->needed = 0;
             return 0;
         }
         if (what & LMDB_BULK_KEYS)
-            size += LMDB_BULK_FIELD;
+            size += output->keys.capacity;
         if (what & LMDB_BULK_VALUES)
-            size += LMDB_BULK_FIELD;
+            size += output->values.capacity;
         if (size > (size_t)(sink->end - next)) {
             output->needed = size;
             return 0;
         }
         if (what & LMDB_BULK_KEYS)
-            next = field(next, key);
+            next = field(next, &output->keys, key, &output->longest_key);
         if (what & LMDB_BULK_VALUES)
-            next = field(next, value);
+            next = field(next, &output->values, value, &output->longest_value);
         sink->next = next;
     } else {
         size_t key_size = what & LMDB_BULK_KEYS ? key->mv_size : 0;

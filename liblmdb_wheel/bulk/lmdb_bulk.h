@@ -71,7 +71,7 @@ int lmdb_bulk_put(lmdb_bulk *bulk, const void *key, size_t key_size, const void 
 /* Strings one behind the other: the i-th is data[offsets[i] .. offsets[i + 1]), as in Apache Arrow's large_binary. */
 typedef struct lmdb_bulk_column {
     char *data;
-    size_t capacity;  /* bytes in data; output only */
+    size_t capacity;  /* bytes in data; output only. ROWS: bytes of a field */
     int64_t *offsets; /* one more than there are strings */
 } lmdb_bulk_column;
 
@@ -79,10 +79,10 @@ typedef struct lmdb_bulk_column {
 #define LMDB_BULK_COLUMNS 0 /* columns of keys and of values */
 #define LMDB_BULK_MARSHAL 1 /* input: a list of bytes, or of pairs of bytes, as Python's marshal (version 2) writes it */
 #define LMDB_BULK_PICKLE 2  /* output: a flat list of bytes as a pickle (protocol 3); pairs stand one behind another */
-#define LMDB_BULK_ROWS 3    /* output: rows of fields, each a byte with its length and room for 255, as Python's struct has
-                             * them ("256p256p"); no longer string fits into a row, and none can be missing */
+#define LMDB_BULK_ROWS 3    /* output: rows of fields of one size, each a string behind a byte with its length, as Python's
+                             * struct has them ("17p101p"); no longer string fits into a row, and none can be missing */
 
-#define LMDB_BULK_FIELD 256u /* ROWS: bytes of a field */
+#define LMDB_BULK_FIELD 256u /* ROWS: bytes of a field at most */
 
 typedef struct lmdb_bulk_input {
     unsigned int format;
@@ -114,6 +114,8 @@ typedef struct lmdb_bulk_output {
     size_t capacity;      /* PICKLE, ROWS: bytes; of a pickle LMDB_BULK_PICKLE_EMPTY at least */
     size_t stream_size;   /* out: bytes of the stream */
     size_t count;         /* out: records */
+    size_t longest_key;   /* ROWS, out: bytes */
+    size_t longest_value; /* ROWS, out: bytes */
     size_t needed;        /* out, LMDB_BULK_TOO_LARGE: the capacity that the next record needs (of the larger column) */
 } lmdb_bulk_output;
 

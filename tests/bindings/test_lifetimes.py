@@ -127,6 +127,7 @@ def test_after_the_close_of_the_cursor(env: lmdb.Environment) -> None:
         assert txn.get(b"key") == b"value"
 
 
+@pytest.mark.counts_references
 @pytest.mark.parametrize("order", ["ctp", "cpt", "tcp", "tpc", "pct", "ptc"])
 @pytest.mark.parametrize("way", ["close", "drop"])
 def test_order_of_the_end(opened: Open, order: str, way: str) -> None:
@@ -152,6 +153,7 @@ def test_order_of_the_end(opened: Open, order: str, way: str) -> None:
 # -- dropped without an end --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.counts_references
 def test_environment_that_is_dropped(opened: Open, tmp_path: Path) -> None:
     """An environment that is dropped without close() is closed, and its transactions with it."""
     lock = opened("held")
@@ -222,11 +224,13 @@ print(number)
 """
 
 
+@pytest.mark.counts_references
 def test_cycles(python: Python, engine: int, tmp_path: Path) -> None:
     """The collector may finalize an environment, its transactions and their cursors in any order."""
     assert python(CYCLES, str(engine), tmp_path) == "143"
 
 
+@pytest.mark.counts_references
 def test_cycle_that_closes(opened: Open, engine: int) -> None:
     """An object that closes its environment in its own finalizer may be part of the cycle that it collects."""
 

@@ -110,6 +110,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"pycparser", "c
     assert python(script) == "[]"
 
 
+@pytest.mark.counts_references
 @pytest.mark.parametrize(
     "leave", ["os._exit(0)", "sys.exit(0)", "gc.collect(); del env, txn, reader, cursor; gc.collect(); sys.exit(0)"]
 )

@@ -91,7 +91,7 @@ def test_range(txn: lmdb.Transaction, within: dict[str, Any], expected: list[byt
     """A scan gives the records of its range forward and in reverse, and count_range() counts them."""
     assert list(txn.scan(values=False, **within)) == expected
     assert list(txn.scan(values=False, reverse=True, **within)) == expected[::-1]
-    assert list(txn.scan(**within)) == [(key, key * 2) for key in expected]
+    assert list(txn.scan(**within)) == txn.scan(**within).to_list() == [(key, key * 2) for key in expected]
     assert txn.count_range(**within) == len(expected)
 
 
@@ -161,8 +161,8 @@ def test_integerkey(env: lmdb.Environment) -> None:
 def test_keys_values_or_both(txn: lmdb.Transaction) -> None:
     """A scan gives pairs, keys or values; to give neither makes no sense."""
     assert list(txn.scan(prefix=b"c")) == [(b"c", b"cc")]
-    assert list(txn.scan(prefix=b"c", values=False)) == [b"c"]
-    assert list(txn.scan(prefix=b"c", keys=False)) == [b"cc"]
+    assert list(txn.scan(prefix=b"c", values=False)) == txn.scan(prefix=b"c", values=False).to_list() == [b"c"]
+    assert list(txn.scan(prefix=b"c", keys=False)) == txn.scan(prefix=b"c", keys=False).to_list() == [b"cc"]
     with pytest.raises(ValueError, match=r"^a scan without keys and values gives nothing: use count_range\(\)$"):
         txn.scan(keys=False, values=False)
 
@@ -183,6 +183,7 @@ def test_keys_values_or_both(txn: lmdb.Transaction) -> None:
 def test_dupsort(dup: lmdb.Transaction, options: dict[str, Any], expected: list[bytes]) -> None:
     """Every value of a key is a record; without ``dups`` its first one alone, or in reverse its last."""
     assert [key + value for key, value in dup.scan(**options)] == expected
+    assert [key + value for key, value in dup.scan(**options).to_list()] == expected
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 8, 9, 10, 1000, 2**70])
@@ -208,6 +209,7 @@ def test_batches(txn: lmdb.Transaction, monkeypatch: pytest.MonkeyPatch, sizes: 
         for stop in range(9):
             expected = [(key, key * 2) for key in KEYS[:stop][:limit]]
             assert list(txn.scan(limit=limit, stop=KEYS[stop])) == expected
+            assert txn.scan(limit=limit, stop=KEYS[stop]).to_list() == expected
             back = [(key, key * 2) for key in KEYS[stop:][::-1][:limit]]
             assert list(txn.scan(limit=limit, start=KEYS[stop], reverse=True)) == back
 
@@ -224,7 +226,7 @@ def test_empty_database(env: lmdb.Environment) -> None:
         ]
         for options in ranges:
             scan = txn.scan(**options)
-            assert list(scan) == []
+            assert list(scan) == scan.to_list() == []
             assert list(scan.columns()) == []
 
 
@@ -235,13 +237,14 @@ def test_empty_database(env: lmdb.Environment) -> None:
 def test_sizes_of_values(opened: Open, buffers: bool) -> None:
     """Values of every size come whole: empty ones, around a page, around a batch's room, and far larger."""
     env = opened(map_size=1 << 26)
-    around = [(1 << 18) + delta for delta in (-60, -41, -40, -39, -38, -37, -30, -20, -10, -1, 0, 1)]
-    sizes = [0, 4095, *around, 4096, 0, 1 << 20, 4097, 3_000_000, 1, (1 << 18) - 5, 0]
+    around = [(1 << 19) + delta for delta in (-60, -41, -40, -39, -38, -37, -30, -20, -10, -1, 0, 1)]
+    sizes = [0, 4095, *around, 4096, 0, 1 << 20, 4097, 3_000_000, 1, 255, 256, 17, (1 << 19) - 5, 0]
     records = [(b"%04d" % place, bytes([place + 1]) * size) for place, size in enumerate(sizes)]
     with env.begin(write=True) as txn:
         assert txn.putmany(records) == len(records)
     with env.begin(buffers=buffers) as txn:
         assert [(bytes(key), bytes(value)) for key, value in txn.scan()] == records
+        assert [(bytes(key), bytes(value)) for key, value in txn.scan().to_list()] == records
         assert [(bytes(key), bytes(value)) for key, value in txn.scan(reverse=True)] == records[::-1]
         assert [bytes(value) for value in txn.scan(keys=False)] == [value for _, value in records]
         assert [bytes(value) for _, value in txn.cursor()] == [value for _, value in records]
@@ -328,7 +331,7 @@ def test_scan_of_an_ended_transaction(env: lmdb.Environment) -> None:
     """A scan cannot be used once its transaction has ended."""
     with env.begin() as txn:
         scan = txn.scan()
-    for use in (lambda: iter(scan), lambda: next(scan.columns()), txn.count_range):
+    for use in (lambda: iter(scan), scan.to_list, lambda: next(scan.columns()), txn.count_range):
         with pytest.raises(lmdb.Error, match=GONE):
             use()
 

@@ -367,6 +367,7 @@ def test_read_only_children_of_0_9(opened: Open) -> None:
         env.begin(parent=txn)
 
 
+@pytest.mark.counts_references
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
 @pytest.mark.parametrize("end", ["commit", "abort"])
 def test_read_only_children_of_1_0(opened: Open, order: tuple[int, ...], end: str) -> None:
@@ -426,6 +427,7 @@ def test_writers_come_in_turn(env: lmdb.Environment) -> None:
     assert min(counts.values()) >= 3
 
 
+@pytest.mark.counts_references
 def test_turn_after_an_abort(env: lmdb.Environment) -> None:
     """The next writer begins when the transaction before is aborted, fails, or is dropped."""
     order: list[str] = []

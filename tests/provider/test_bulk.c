@@ -305,14 +305,29 @@ static size_t read_pickle(const char *stream, size_t size, text *t)
 }
 
 /* Read rows of fields; the number of their strings. */
-static size_t read_rows(const char *stream, size_t size, text *t)
+static size_t read_rows(const lmdb_bulk_output *output, text *t)
 {
-    size_t at;
-    for (at = 0; at < size; at += LMDB_BULK_FIELD)
-        text_add(t, (MDB_val){(unsigned char)stream[at], (void *)(stream + at + 1)});
-    SAME(at, size);
-    return size / LMDB_BULK_FIELD;
+    const lmdb_bulk_column *columns[] = {&output->keys, &output->values};
+    size_t longest[2] = {0, 0}, count = 0;
+    const char *at = output->stream, *end = at + output->stream_size;
+    while (at < end)
+        for (unsigned int c = 0; c < 2; c++)
+            if (output->what & (1u << c)) {
+                MDB_val v = {(unsigned char)*at, (void *)(at + 1)};
+                CHECK(v.mv_size < columns[c]->capacity);
+                if (v.mv_size > longest[c])
+                    longest[c] = v.mv_size;
+                text_add(t, v);
+                at += columns[c]->capacity;
+                count++;
+            }
+    CHECK(at == end);
+    SAME(output->longest_key, longest[0]);
+    SAME(output->longest_value, longest[1]);
+    return count;
 }
+
+static size_t FIELDS[2] = {LMDB_BULK_FIELD, LMDB_BULK_FIELD}; /* of the rows in the outputs that follow */
 
 /* Buffers of exactly this capacity and limit. */
 static lmdb_bulk_output new_output(unsigned int format, unsigned int what, size_t capacity, size_t limit)
@@ -325,6 +340,8 @@ static lmdb_bulk_output new_output(unsigned int format, unsigned int what, size_
     if (format == LMDB_BULK_PICKLE || format == LMDB_BULK_ROWS) {
         output.stream = malloc(capacity);
         output.capacity = capacity;
+        output.keys.capacity = FIELDS[0];
+        output.values.capacity = FIELDS[1];
         return output;
     }
     output.keys.capacity = output.values.capacity = capacity;
@@ -352,7 +369,7 @@ static void take_output(lmdb_bulk_output *output, text *t)
         else
             SAME(output->stream_size, 0);
     } else if (output->format == LMDB_BULK_ROWS) {
-        SAME(read_rows(output->stream, output->stream_size, t), output->count * strings);
+        SAME(read_rows(output, t), output->count * strings);
     } else {
         for (i = 0; i < output->count; i++) {
             lmdb_bulk_column *columns[] = {&output->keys, &output->values};
@@ -424,7 +441,7 @@ static void check_needed(const lmdb_bulk_output *output, const size_t *before)
         SAME(output->format, LMDB_BULK_ROWS);
         return;
     }
-    CHECK(output->needed > output->keys.capacity + output->capacity);
+    CHECK(output->needed > (output->format == LMDB_BULK_COLUMNS ? output->keys.capacity : output->capacity));
     CHECK(before == NULL || *before == LMDB_BULK_PICKLE_EMPTY);
 }
 
@@ -533,6 +550,25 @@ static void scan_capacities(void)
                                    capacity, 1000);
         close_env(&db);
     }
+}
+
+/* Nor on the size of fields: what fits into none is given in another format. */
+static void scan_fields(void)
+{
+    static const size_t SIZES[] = {1, 2, 7, 18, 101, 255, 256};
+    size_t kind, i, j;
+    for (kind = 0; kind < KIND_COUNT; kind++) {
+        database db;
+        open_database(&db, KINDS[kind], 40);
+        for (i = 0; i < sizeof SIZES / sizeof *SIZES; i++)
+            for (j = 0; j < sizeof SIZES / sizeof *SIZES; j++) {
+                FIELDS[0] = SIZES[i];
+                FIELDS[1] = SIZES[j];
+                check_scan(&db, NONE, NONE, 0, SIZE_MAX, LMDB_BULK_ROWS, 1 + (i + j) % 3, 700, 9);
+            }
+        close_env(&db);
+    }
+    FIELDS[0] = FIELDS[1] = LMDB_BULK_FIELD;
 }
 
 /* Nor on how many records a call may give; and a scan ends where `remaining` does. */
@@ -797,6 +833,8 @@ static void scan_refuses(void)
     REFUSED(scan.state = LMDB_BULK_END + 1);
     REFUSED(output.format = LMDB_BULK_MARSHAL);
     REFUSED(output.format = 99);
+    REFUSED(output.format = LMDB_BULK_ROWS; output.keys.capacity = 0);
+    REFUSED(output.format = LMDB_BULK_ROWS; output.values.capacity = LMDB_BULK_FIELD + 1);
     REFUSED(output.what = 0);
     REFUSED(output.what = 4);
     scan = new_scan(&db, cursor, 0, LMDB_BULK_START);
@@ -1864,7 +1902,7 @@ static void exchange(void)
 
 #define TESTS(X) \
     X(get_and_put_one) X(pickle_bytes) X(prefix_end) \
-    X(scan_ranges) X(scan_capacities) X(scan_limits) X(scan_empty_database) X(scan_from_cursor) X(scan_from_nowhere) \
+    X(scan_ranges) X(scan_capacities) X(scan_fields) X(scan_limits) X(scan_empty_database) X(scan_from_cursor) X(scan_from_nowhere) \
     X(scan_behind_a_deletion) X(scan_and_step_back) X(scan_errors) X(scan_refuses) X(step_as_far_as_it_goes) \
     X(get_many_capacities) X(get_many_small) X(get_many_errors) X(get_many_refuses) \
     X(put_many_stores) X(put_many_flags) X(put_many_append) X(put_many_errors) X(put_many_map_full) \

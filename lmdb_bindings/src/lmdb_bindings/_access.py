@@ -45,6 +45,7 @@ class Access:
         self._lock = RLock()  # re-entrant: the collector may end a transaction in the middle of anything
         self._changed = Condition(self._lock)
         # Threads. What an interrupted one has left here is found by those who wait: see _stack.
+        self._waiting = 0  # to notify nobody takes time, too
         self._callers: list[int] = []
         self._alone = 0
         self._line: deque[int] = deque()  # the first has the write transaction, or waits in LMDB for it
@@ -58,7 +59,8 @@ class Access:
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._callers.remove(get_ident())
-            self._changed.notify_all()
+            if self._waiting:
+                self._changed.notify_all()
 
     def alone(self) -> _Block:
         """Wait until no call is under way, and keep others out."""
@@ -83,7 +85,12 @@ class Access:
 
     def _wait(self) -> None:
         """Wait for a change; where there is none for long, drop what was lost."""
-        if not self._changed.wait(LOST):
+        self._waiting += 1
+        try:
+            changed = self._changed.wait(LOST)
+        finally:
+            self._waiting -= 1
+        if not changed:
             self._callers = [thread for thread in self._callers if is_at_work(thread)]
             if self._alone and not is_at_work(self._alone):
                 self._alone = 0
@@ -115,14 +122,14 @@ class Access:
             self._line.append(me)
             mine = False
             try:
-                mine = self._is_first(me, timeout)
+                mine = self._line[0] == me or self._becomes_first(me, timeout)
             finally:
                 if not mine:
                     self._line.remove(me)
                     self._changed.notify_all()
         return mine
 
-    def _is_first(self, me: int, timeout: float | None) -> bool:
+    def _becomes_first(self, me: int, timeout: float | None) -> bool:
         since = time.monotonic()
         looked, collected = since, False
         while not self._changed.wait_for(lambda: self._line[0] == me, _LOOK):
@@ -150,7 +157,8 @@ class Access:
         with self._lock:
             if self._line and self._line[0] == mine:
                 self._line.popleft()
-            self._changed.notify_all()
+            if self._line:
+                self._changed.notify_all()
 
     def turn(self) -> _Block:
         """Keep the writers of other threads away; one of this thread stays."""

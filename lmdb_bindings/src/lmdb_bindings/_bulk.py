@@ -142,11 +142,10 @@ class Scan:
         scan.flags = within.flags
         scan.state = state
         scan.remaining = _ALL if limit is None else min(limit, _ALL)
-        self._pinned = [
-            _memory.point(side, bound)
-            for side, bound in ((scan.lower, within.lower), (scan.upper, within.upper))
-            if bound is not None
-        ]
+        self._pinned = (
+            None if within.lower is None else _memory.point(scan.lower, within.lower),
+            None if within.upper is None else _memory.point(scan.upper, within.upper),
+        )
 
     @property
     def state(self) -> int:
@@ -186,7 +185,6 @@ class Scan:
         scan.cursor = cursor
         while (rc := scan_next(scan, room.output)) == b.TOO_LARGE:
             room.make_room()
-            room.output.limit = 1
         if rc and rc != c.NOTFOUND and not room.output.count:
             raise error("mdb_cursor_get", rc)
         batch, self.width = room.read()

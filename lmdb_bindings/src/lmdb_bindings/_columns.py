@@ -78,6 +78,33 @@ class Column:
         return result
 
 
+# Pairs are moved by one loop for both columns: PyPy compiles it as well as one for each, and goes through it once.
+
+
+def fill_pairs(keys: Column, values: Column, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+    """Put pairs into two columns, which have room for them."""
+    key_offsets, key_data, value_offsets, value_data = keys.offsets, keys.data, values.offsets, values.data
+    key_begin, value_begin, i = 0, 0, 1
+    for key, value in pairs:
+        key_end, value_end = key_begin + len(key), value_begin + len(value)
+        key_data[key_begin:key_end] = key
+        value_data[value_begin:value_end] = value
+        key_offsets[i], value_offsets[i] = key_end, value_end
+        key_begin, value_begin = key_end, value_end
+        i += 1
+
+
+def read_pairs(keys: Column, values: Column, count: int) -> list[tuple[bytes, bytes]]:
+    """The first pairs of two columns."""
+    key_offsets, key_data, value_offsets, value_data = keys.offsets, keys.data, values.offsets, values.data
+    result, key_begin, value_begin = [], 0, 0
+    for i in range(1, count + 1):
+        key_end, value_end = key_offsets[i], value_offsets[i]
+        result.append((key_data[key_begin:key_end], value_data[value_begin:value_end]))
+        key_begin, value_begin = key_end, value_end
+    return result
+
+
 class Output:
     """Room for a batch that C writes.
 
@@ -106,14 +133,15 @@ class Output:
 
     def read(self) -> tuple[Any, int]:
         """The batch that C has written: an iterator, and that each of its entries is a record."""
-        what, columns = self.output.what, []
-        if what & b.KEYS:
-            columns.append(self._keys.strings(self.output.count))
-        if what & b.VALUES:
-            columns.append(self._values.strings(self.output.count))
+        what, count = self.output.what, self.output.count
+        if what == b.KEYS | b.VALUES and not self._missing:
+            return iter(read_pairs(self._keys, self._values, count)), 1
+        strings: list[Any] = (self._values if what & b.VALUES else self._keys).strings(count)
         if self._missing:
-            self._mark_missing(columns[-1])
-        return iter(columns[0] if len(columns) == 1 else list(zip(*columns))), 1  # noqa: B905 (of one length)
+            self._mark_missing(strings)
+        if what == b.KEYS | b.VALUES:
+            strings = list(zip(self._keys.strings(count), strings, strict=True))
+        return iter(strings), 1
 
     def _mark_missing(self, strings: list[Any]) -> None:
         found = self._found
@@ -150,30 +178,39 @@ class Input:
 
     def write_keys(self, keys: Sequence[Any]) -> bool:
         """Put keys there; False where one is no exact ``bytes``."""
-        return self._write((self._keys, keys))
+        size = 0
+        for key in keys:
+            if type(key) is not bytes:
+                return False
+            size += len(key)
+        self._keys.need(len(keys), size)
+        self._keys.fill(keys)
+        self._begin(len(keys))
+        return True
 
     def write_pairs(self, pairs: Sequence[Any]) -> bool:
         """Put pairs there; False where one is no pair of exact ``bytes``."""
+        key_size = value_size = 0
         for pair in pairs:
             if type(pair) is not tuple or len(pair) != 2:
                 return False
-        return self._write((self._keys, [pair[0] for pair in pairs]), (self._values, [pair[1] for pair in pairs]))
+            key, value = pair
+            if type(key) is not bytes or type(value) is not bytes:
+                return False
+            key_size += len(key)
+            value_size += len(value)
+        self._keys.need(len(pairs), key_size)
+        self._values.need(len(pairs), value_size)
+        fill_pairs(self._keys, self._values, pairs)
+        self._begin(len(pairs))
+        return True
 
-    def _write(self, *sides: tuple[Column, Sequence[Any]]) -> bool:
+    def _begin(self, count: int) -> None:
         given = self.input
-        for column, strings in sides:
-            size = 0
-            for string in strings:
-                if type(string) is not bytes:
-                    return False
-                size += len(string)
-            column.need(len(strings), size)
-            column.fill(strings)
-            given.count = len(strings)
         self._keys.tell(given.keys)
         self._values.tell(given.values)
+        given.count = count
         given.done = given.position = given.value = 0
-        return True
 
     def shrink(self) -> None:
         """Give back the room that these records needed."""

@@ -100,6 +100,9 @@ class Cursor(Generic[V]):
             self._iteration.forget()
         self._lock, self._handle, self._iteration = TokenLock(), None, None
 
+    def __reduce__(self) -> str:
+        raise TypeError("a cursor cannot be pickled: it is a state of this process; pickle its environment")
+
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is not None:
             finalize(self._end, self._lock, self.txn.env._pid)

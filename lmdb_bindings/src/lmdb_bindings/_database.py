@@ -60,6 +60,9 @@ class _Database:
                 if len(memoryview(key).cast("B")) not in (4, 8):
                     raise at_record(record, error("a key of an integerkey database has 4 or 8 bytes", c.BAD_VALSIZE))
 
+    def __reduce__(self) -> str:
+        raise TypeError("a database handle cannot be pickled: it is a number of this process; pickle its environment")
+
     def flags(self, *txn: Any) -> DatabaseFlags:
         """What the database was made with, as the keyword arguments of :meth:`Environment.open_db`.
 

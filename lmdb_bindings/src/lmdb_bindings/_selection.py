@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 
 from lmdb_bindings._engine import Engine, engine
 from lmdb_bindings.errors import Error
@@ -12,8 +11,6 @@ DEFAULT_SWITCH = "LMDB_DEFAULT_LIB_VERSION"
 
 _BY_MAJOR = {0: "0.9", 1: "1.0"}  # py-lmdb's lib_version=
 _BY_FORMAT = {1: "0.9", 3: "1.0"}  # MDB_DATA_VERSION
-
-_MAGIC = 0xBEEFC0DE
 
 
 def by_major(major: int) -> Engine:
@@ -82,15 +79,10 @@ def for_file(data_file: str) -> Engine:
 
 
 def data_format(data_file: str) -> int:
-    """The ``MDB_DATA_VERSION`` of a file, 0 where it has none.
+    """The ``MDB_DATA_VERSION`` of a file, 0 where it has none, or cannot be read: LMDB says then what is wrong."""
+    from liblmdb_wheel.data_format import number_in
 
-    The magic number stands before it, behind a page header whose length differs between formats and word sizes; so
-    the number is looked for at every place that it may have.
-    """
     try:
-        with open(data_file, "rb") as stream:
-            head = stream.read(64)
+        return number_in(data_file) or 0
     except OSError:
         return 0
-    words = struct.unpack(f"={len(head) // 4}I", head[: len(head) // 4 * 4])
-    return next((words[i + 1] for i in range(len(words) - 1) if words[i] == _MAGIC), 0)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MARSHAL_VERSION = 2  # without references to what came before
-_PAIR = Struct(f"{b.FIELD}p{b.FIELD}p")
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
 
 
@@ -31,17 +30,24 @@ class Output:
     CAPACITY = 1 << 19
     """Bytes; a single record that needs more gets room of its own."""
 
-    __slots__ = ("_memory", "_stream", "output")
+    __slots__ = ("_fields", "_memory", "_row", "_stream", "output")
 
     def __init__(self) -> None:
         self.output = ffi.new("lmdb_bulk_output *")
         self._use(self.CAPACITY)
+        self._have_fields(b.FIELD, b.FIELD)
 
     def _use(self, capacity: int) -> None:
         self._memory = _new_uncleared("char[]", capacity)
         self._stream = memoryview(ffi.buffer(self._memory))
         self.output.stream = self._memory
         self.output.capacity = capacity
+
+    def _have_fields(self, key: int, value: int) -> None:
+        """Let rows have fields of so many bytes."""
+        self._fields = key, value
+        self.output.keys.capacity, self.output.values.capacity = key, value
+        self._row = _row(key, value)
 
     def begin(self, what: int, limit: int, *, missing: bool = False) -> None:
         """Before a batch: what of each record, how many at most, and whether None is to stand for some."""
@@ -54,23 +60,47 @@ class Output:
         output = self.output
         stream = self._stream[: output.stream_size]
         if output.format == b.ROWS:
-            return _PAIR.iter_unpack(stream), 1
+            batch = self._row.iter_unpack(stream)
+            # The next records may be like these: short rows stay in the processor's nearest cache.
+            fields = _room_for(output.longest_key), _room_for(output.longest_value)
+            if fields != self._fields:
+                self._have_fields(*fields)
+            return batch, 1
         from _pickle import loads  # that of pickle, whose import takes 2 ms
 
-        batch: list[Any] = loads(stream)  # written by C, a call ago
-        return iter(batch), 2 if output.what == b.KEYS | b.VALUES else 1
+        strings: list[Any] = loads(stream)  # written by C, a call ago
+        return iter(strings), 2 if output.what == b.KEYS | b.VALUES else 1
 
     def make_room(self) -> None:
-        """Let it take the record that did not fit in: by another format, or with as much memory as that needs."""
-        if self.output.needed == 0:
-            self.output.format = b.PICKLE
+        """Let it take the record that did not fit in: by longer fields, another format, or more memory."""
+        output = self.output
+        if output.needed:
+            self._use(output.needed)
+        elif self._fields != (b.FIELD, b.FIELD):
+            self._have_fields(b.FIELD, b.FIELD)
         else:
-            self._use(self.output.needed)
+            output.format = b.PICKLE
 
     def shrink(self) -> None:
         """Give back the room that one record needed."""
         if self.output.capacity != self.CAPACITY:
             self._use(self.CAPACITY)
+
+
+def _room_for(longest: int) -> int:
+    """The bytes of a field for strings up to this length, and somewhat longer ones."""
+    return (longest | 15) + 1
+
+
+_rows: dict[tuple[int, int], Struct] = {}
+
+
+def _row(key: int, value: int) -> Struct:
+    """A row with fields of so many bytes."""
+    row = _rows.get((key, value))
+    if row is None:
+        row = _rows[key, value] = Struct(f"{key}p{value}p")
+    return row
 
 
 class Input:

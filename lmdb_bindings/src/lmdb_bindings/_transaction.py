@@ -213,16 +213,22 @@ class Transaction(Owner, Generic[V]):
         env = self.env
         with env._access:
             env._live()
-            try:
-                handle = env._spare.pop()
-            except IndexError:
+            handle = self._spare() if env._spare else None
+            if handle is None:
                 handle = self._begin_snapshot()
-            else:
-                if rc := self._lib.mdb_txn_renew(handle):
-                    self._lib.mdb_txn_abort(handle)
-                    raise error("mdb_txn_renew", rc)
             self._handle = handle
             env._adopt(self)
+
+    def _spare(self) -> Any:
+        """A finished read transaction of LMDB's, begun again; None where another thread was faster."""
+        try:
+            handle = self.env._spare.pop()
+        except IndexError:
+            return None
+        if rc := self._lib.mdb_txn_renew(handle):
+            self._lib.mdb_txn_abort(handle)
+            raise error("mdb_txn_renew", rc)
+        return handle
 
     def _begin_snapshot(self) -> Any:
         try:
@@ -487,6 +493,9 @@ class Transaction(Owner, Generic[V]):
         super()._disown()
         self._lock, self._handle, self._direct, self._fast = TokenLock(), None, None, None
         self._token = self._lock.token
+
+    def __reduce__(self) -> str:
+        raise TypeError("a transaction cannot be pickled: it is a state of this process; pickle its environment")
 
     def __del__(self) -> None:
         if getattr(self, "_handle", None) is None:
