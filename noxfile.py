@@ -6,11 +6,13 @@ are tried in fresh environments outside the source tree.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import re
 import shutil
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -192,6 +194,26 @@ def _build_one(session: nox.Session, folder: str) -> None:
             session.run(*command, stdout=chatter, stderr=None, external=True)
     except CommandFailed:
         session.error(f"{folder} cannot be built; the end of {log}:\n{log.read_text()[-4000:]}")
+    _date_sdist(next(DIST.glob(f"{PROJECTS[folder][0]}-*.tar.gz")))
+
+
+def _date_sdist(sdist: Path) -> None:
+    """Write an sdist again so that the same sources make the same file: setuptools heeds the date for wheels alone."""
+    date = int(os.environ["SOURCE_DATE_EPOCH"])
+    with tarfile.open(sdist) as old:
+        entries = sorted(((entry, old.extractfile(entry)) for entry in old), key=lambda pair: pair[0].name)
+        new = sdist.with_suffix(".new")
+        with (
+            new.open("wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=date) as stream,
+            tarfile.open(fileobj=stream, mode="w") as tar,
+        ):
+            for entry, data in entries:
+                entry.mtime, entry.mode, entry.pax_headers = date, 0o755 if entry.mode & 0o100 else 0o644, {}
+                entry.uid = entry.gid = 0
+                entry.uname = entry.gname = ""
+                tar.addfile(entry, data)
+    new.replace(sdist)
 
 
 def _fill_wheelhouse(session: nox.Session) -> None:

@@ -18,11 +18,14 @@ ROOT = Path(__file__).resolve().parent
 UPSTREAM = ROOT / "upstream"
 LINK = ROOT / "link"  # templates of what compilers and build systems read
 
-# engine: SONAME, sources, libraries. The SONAMEs are those that Debian gives 0.9 and upstream's Makefile gives 1.0.
+# engine: SONAME, sources. The SONAMEs are those that Debian gives 0.9 and upstream's Makefile gives 1.0.
 ENGINES = {
-    "0.9": ("liblmdb.so.0", ("mdb.c", "midl.c"), ()),
-    "1.0": ("liblmdb.so.1", ("mdb.c", "midl.c", "module.c"), ("-ldl",)),
+    "0.9": ("liblmdb.so.0", ("mdb.c", "midl.c")),
+    "1.0": ("liblmdb.so.1", ("mdb.c", "midl.c", "module.c")),
 }
+
+# What an engine links beside the C library: it sets Windows' security descriptors, and 1.0 loads modules.
+LIBRARIES = {("0.9", "UCRT"): ("-ladvapi32",), ("1.0", "UCRT"): ("-ladvapi32",), ("1.0", "glibc"): ("-ldl",)}
 
 DEFAULT = "0.9"  # where nobody names an engine: the one that distributions have
 
@@ -71,7 +74,7 @@ ZIG_FLAGS = ("-fomit-frame-pointer", "-mllvm", "-x86-cmov-converter-force-all=tr
 
 
 def build_engines(toolchain: Toolchain, package: Path, work: Path) -> None:
-    for engine, (soname, sources, libraries) in ENGINES.items():
+    for engine, (soname, sources) in ENGINES.items():
         folder = UPSTREAM / f"lmdb-{engine}"
         header = folder / "lmdb.h"
         if not header.exists():
@@ -81,7 +84,7 @@ def build_engines(toolchain: Toolchain, package: Path, work: Path) -> None:
             sources=tuple(folder / name for name in sources),
             exports=public_names(header, "mdb_"),
             flags=(*FLAGS, *(ZIG_FLAGS if toolchain.cache else ())),
-            libraries=libraries,
+            libraries=LIBRARIES.get((engine, toolchain.libc), ()),
         )
         library.build(toolchain, package / "lib", work)
         include = package / "engines" / engine / "include"
@@ -106,7 +109,7 @@ def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
 
 
 def build_tools(toolchain: Toolchain, package: Path, work: Path) -> None:
-    for engine, (soname, *_) in ENGINES.items():
+    for engine, (soname, _) in ENGINES.items():
         for tool in TOOLS:
             origin, flags = BORROWED_TOOLS.get((engine, tool), (engine, ()))
             source = UPSTREAM / f"lmdb-{origin}" / f"{tool}.c"
@@ -150,7 +153,7 @@ def fill(template: str, target: Path, **values: str) -> None:
 def write_link_files(package: Path) -> None:
     """Write what ``-llmdb``, pkg-config and CMake find the libraries by, each relative to its own place."""
     versions = {engine: version_of(package / "engines" / engine / "include" / "lmdb.h") for engine in ENGINES}
-    for engine, (soname, *_) in ENGINES.items():
+    for engine, (soname, _) in ENGINES.items():
         prefix = package / "engines" / engine
         fill("liblmdb.so.in", prefix / "lib" / "liblmdb.so", soname=soname)
         # An engine is known by its name everywhere. In its prefix it is also called as upstream and distributions call
@@ -161,7 +164,7 @@ def write_link_files(package: Path) -> None:
         for place in places:
             way = os.path.relpath(prefix, place.parent)
             fill("lmdb.pc.in", place, prefix=way, engine=engine, version=versions[engine], soname=soname)
-    targets = [f'lmdb-{engine} {soname} "engines/{engine}/include"' for engine, (soname, *_) in ENGINES.items()]
+    targets = [f'lmdb-{engine} {soname} "engines/{engine}/include"' for engine, (soname, _) in ENGINES.items()]
     linkable = {name: soname for name, (soname, *_) in EXTENSIONS.items() if soname not in FROM_THE_PROCESS}
     targets += [f'{Path(name).stem.replace("_", "-")} {soname} ""' for name, soname in linkable.items()]
     cmake = package / "lib" / "cmake" / "liblmdb"

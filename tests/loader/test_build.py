@@ -15,11 +15,13 @@ from sharedlib_loader.build import (
     Toolchain,
     host,
     public_names,
-    shared_object,
+    runtime_libraries,
     toolchain,
 )
-from sharedlib_loader.build.shared_object import LINK
+from sharedlib_loader.build.object_formats import ELF, MACH_O, PE, hide_symbols
 from tests.wheels.elf import Elf
+
+MACOS = next(target for target in TARGETS if target.libc == "libSystem")
 
 
 @pytest.fixture
@@ -94,6 +96,38 @@ def test_an_undefined_symbol_fails_here(zig: Toolchain, tmp_path: Path) -> None:
         SharedObject("libcalls.so.1", (source,), ("f", "g")).build(zig, tmp_path / "lib", tmp_path / "work")
 
 
+def test_a_missing_export_is_named_for_macos(tmp_path: Path) -> None:
+    """Where the linker takes no list of exports, the objects are asked."""
+    source = tmp_path / "one.c"
+    source.write_text("int f(void) { return 1; } int g; static int h(void) { return g; } int (*i)(void) = h;")
+    zig = Toolchain.zig(MACOS, tmp_path / "cache")
+    with pytest.raises(BuildError, match=r"^libone\.1\.dylib does not define what it should export: absent, h$"):
+        SharedObject("libone.so.1", (source,), ("f", "h", "absent")).build(zig, tmp_path / "lib", tmp_path / "work")
+
+
+def test_only_object_files_of_macos_are_changed(tmp_path: Path) -> None:
+    """Another file is refused, and left as it is."""
+    path = tmp_path / "elf.o"
+    path.write_bytes(b"\x7fELF" + bytes(60))
+    with pytest.raises(ValueError, match=r"elf\.o is no Mach-O object file of 64 bits$"):
+        hide_symbols(path, set())
+    assert path.read_bytes() == b"\x7fELF" + bytes(60)
+
+
+@pytest.mark.parametrize(
+    ("soname", "mach_o", "pe"),
+    [
+        ("libz.so.1", "libz.1.dylib", "libz-1.dll"),
+        ("libfoo-2.0.so.0.1", "libfoo-2.0.0.1.dylib", "libfoo-2.0-0.1.dll"),
+        ("libplain.so", "libplain.dylib", "libplain.dll"),
+    ],
+)
+def test_each_format_makes_its_name_of_the_soname(soname: str, mach_o: str, pe: str) -> None:
+    """ELF takes the SONAME as it is; the others put the version where their systems have it."""
+    names = ELF.file_name(soname), MACH_O.file_name(soname), PE.file_name(soname)
+    assert names == (soname, mach_o, pe)
+
+
 def test_sources_of_one_name(zig: Toolchain, tmp_path: Path) -> None:
     """Two sources of one name in two folders are two objects."""
     for folder in "ab":
@@ -137,8 +171,10 @@ def test_what_the_link_flags_are_for(zig: Toolchain, tmp_path: Path, monkeypatch
     outer.write_text("int a_inner(void); int a_outer(void) { return a_inner(); }")
     library = SharedObject("liba.so.1", (inner, outer), ("a_inner", "a_outer"))
 
+    linked = ELF.link
+
     def built(*removed: str) -> Elf:
-        monkeypatch.setattr(shared_object, "LINK", tuple(flag for flag in LINK if flag not in removed))
+        monkeypatch.setattr(ELF, "link", tuple(flag for flag in linked if flag not in removed))
         return Elf(library.build(zig, tmp_path / "lib", tmp_path / "work").read_bytes())
 
     sealed = built()
@@ -164,6 +200,18 @@ int other(void);
 typedef int x_type;
 """)
     assert public_names(header, "x_") == ("x_first", "x_second")
+
+
+def test_a_compiler_that_hides_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where zig no longer has a version of its runtime where it had it, the bill of materials is not made up."""
+    import ziglang
+
+    folder = Path(ziglang.__file__).parent
+    assert [one.name for one in runtime_libraries.of_zig(folder)] == ["zig", "libcxx", "libcxxabi", "libunwind", "musl"]
+    place, _ = runtime_libraries.MUSL_VERSION
+    monkeypatch.setattr(runtime_libraries, "ROWS", (("musl", "MIT", "libc/musl/COPYRIGHT", (place, "no version")),))
+    with pytest.raises(ValueError, match=r"version\.h does not give a version: correct the table in runtime_libraries"):
+        runtime_libraries.of_zig(folder)
 
 
 def test_the_table_has_unique_rows() -> None:

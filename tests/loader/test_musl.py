@@ -53,13 +53,14 @@ def musl_decoy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_shim_needs_the_library_and_searches_beside_itself(musl_library: Path) -> None:
-    """It has DT_NEEDED with the SONAME, RPATH (not RUNPATH) $ORIGIN, and no code."""
+    """It has DT_NEEDED with the SONAME, $ORIGIN to search, and no code; the linker is zig's, not the machine's."""
     shim = Elf(Path(f"{musl_library}.shim").read_bytes())
     assert shim.needed == {"libsample.so.3"}
-    assert [entry.rpath for entry in shim.run_paths] == ["$ORIGIN"]
+    assert [entry.runpath for entry in shim.run_paths] == ["$ORIGIN"]
     assert not shim.exports
     executable = [s for s in shim.file.iter_segments() if s["p_type"] == "PT_LOAD" and s["p_flags"] & 1]
     assert not executable
+    assert b"Linker: LLD" in Path(f"{musl_library}.shim").read_bytes()
 
 
 def test_glibc_needs_no_shim(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.loader.requirements import AWAITED, PAGE, REQUIREMENTS, ROOT, holders, page
+from tests.loader.requirements import PAGE, REQUIREMENTS, ROOT, holders, page
 
 NAMES = [one.name for one in REQUIREMENTS]
 
@@ -21,16 +21,10 @@ def test_marks_name_requirements() -> None:
     assert set(holders()) <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in AWAITED])
+@pytest.mark.parametrize("name", NAMES)
 def test_each_requirement_has_a_test(name: str) -> None:
     """Somebody would notice if it was no longer met."""
     assert holders().get(name)
-
-
-@pytest.mark.parametrize("name", AWAITED)
-def test_what_is_awaited_has_not_come(name: str) -> None:
-    """A requirement that has a test is not awaited any more: take it off the list."""
-    assert name not in holders()
 
 
 def test_the_page_is_fresh() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import hashlib
 import os
 import platform
 import shlex
@@ -11,6 +13,7 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -25,12 +28,12 @@ def pip(new_environment: Callable[..., Path]) -> Callable[..., Path]:
     # The build requirements are those of the tools' environment. Appended, so what is installed here comes first.
     (site / "build-requirements.pth").write_text(sysconfig.get_path("purelib"))
 
-    def pip(*arguments: str | Path) -> Path:
-        base = ["install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--force-reinstall"]
+    def pip(command: str, *arguments: str | Path, **environment: str) -> Path:
+        base = [command, "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
         nowhere = {"HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
         done = subprocess.run(
             [sys.executable, "-m", "pip", "--python", str(python), *base, *map(str, arguments)],
-            capture_output=True, text=True, check=False, env={**os.environ, **nowhere},
+            capture_output=True, text=True, check=False, env={**os.environ, **nowhere, **environment},
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         return python
@@ -45,12 +48,30 @@ def where(python: Path, package: str) -> Path:
     return Path(found.stdout.strip()).parent
 
 
+def date_of(wheel: Path) -> str:
+    """The SOURCE_DATE_EPOCH that a wheel was built with."""
+    with ZipFile(wheel) as file:
+        [date] = {entry.date_time for entry in file.infolist()}
+    return str(calendar.timegm(date))
+
+
+@pytest.mark.requirement("R30")
 @pytest.mark.parametrize("package", ["sharedlib_loader", "liblmdb_wheel", "lmdb_bindings", "flatc_wheel"])
-def test_an_sdist_installs_without_a_network(
-    package: str, built: Callable[[str], Path], pip: Callable[..., Path]
+def test_an_sdist_makes_the_very_wheel_without_a_network(
+    package: str, built: Callable[[str], Path], pip: Callable[..., Path], tmp_path: Path
 ) -> None:
-    """Each sdist carries all of its sources: pip installs it with the index disabled."""
-    python = pip(built(f"{package}-*.tar.gz"))
+    """Each sdist carries all of its sources: with the index disabled, pip makes the wheel of them, bit for bit.
+
+    It is a build of its own, at another time: pip unpacks the sdist into a new folder, and the compiler's flags name
+    that, so that objects in zig's cache are no match. What is the same is the compiler, and its own runtime's cache.
+    """
+    known = built(f"{package}-*.whl")
+    pip("wheel", "--wheel-dir", tmp_path, built(f"{package}-*.tar.gz"), SOURCE_DATE_EPOCH=date_of(known))
+    [wheel] = tmp_path.glob("*.whl")
+    assert wheel.name == known.name
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == hashlib.sha256(known.read_bytes()).hexdigest()
+
+    python = pip("install", "--force-reinstall", wheel)
     assert where(python, package).is_relative_to(python.parent.parent)
     if package == "flatc_wheel":
         assert subprocess.run([python.parent / "flatc", "--version"], capture_output=True, check=True).stdout
@@ -65,7 +86,7 @@ def test_an_editable_provider_works(pip: Callable[..., Path], tmp_path: Path) ->
     """An editable install builds the libraries beside the sources, where the package is then imported from."""
     ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
     project = shutil.copytree(ROOT / "liblmdb_wheel", tmp_path / "liblmdb_wheel", ignore=ignored)
-    python = pip("--editable", project)
+    python = pip("install", "--force-reinstall", "--editable", project)
     assert where(python, "liblmdb_wheel") == project / "src" / "liblmdb_wheel"
     script = "import liblmdb_wheel; print(liblmdb_wheel.load('1.0').path)"
     done = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True, cwd="/")

@@ -14,6 +14,8 @@ from setuptools.command.build_py import build_py
 # setuptools has no such command of its own, and provides distutils once it is imported: hence in this order.
 from distutils.command.build_scripts import build_scripts  # isort: skip
 
+from sharedlib_loader.build import sbom
+from sharedlib_loader.build.runtime_libraries import RuntimeLibrary
 from sharedlib_loader.build.targets import TARGETS, Libc
 from sharedlib_loader.build.toolchain import Toolchain
 
@@ -41,6 +43,8 @@ def native_wheel(
         build_executables: writes them.
         static: nothing is linked dynamically, so the wheel runs with either C library and is tagged for both, and
             carries the licences of the toolchain's runtime.
+
+    The wheel has a bill of materials in its metadata, with what ``upstream/*/PROVENANCE.json`` says of its sources.
     """
 
     def toolchain(command: Command) -> tuple[Toolchain, Path]:
@@ -78,9 +82,9 @@ def native_wheel(
 
         def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
             super().egg2dist(egginfo_path, distinfo_path)
-            if static:
-                tools, _ = toolchain(self)
-                _add_licences(tools.runtime_licences, Path(distinfo_path))
+            runtime = toolchain(self)[0].runtime if static else ()
+            _add_licences({f"{one.name}/{one.text.name}": one.text for one in runtime}, Path(distinfo_path))
+            _add_sbom(self.distribution, runtime, Path(distinfo_path))
 
     commands = {"build_py": BuildPackage, "build_scripts": BuildExecutables, "bdist_wheel": NativeBdistWheel}
     return {"distclass": NativeDistribution, "cmdclass": commands, "scripts": list(scripts)}
@@ -98,7 +102,21 @@ def _add_licences(licences: Mapping[str, Path], dist_info: Path) -> None:
     metadata.write_text(head + separator + body, encoding="utf-8")
 
 
+def _add_sbom(distribution: Distribution, runtime: tuple[RuntimeLibrary, ...], dist_info: Path) -> None:
+    metadata = distribution.metadata
+    described = {
+        "name": distribution.get_name(),
+        "version": distribution.get_version(),
+        "license": metadata.license_expression or "",
+    }
+    sources = Path().glob("upstream/*/PROVENANCE.json")  # a build backend runs in the project's folder
+    sbom.write(dist_info / "sboms" / f"{distribution.get_name()}.cdx.json", described, sources, runtime)
+
+
 def _both_libcs(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """The tags of every row for the same machine, if these are a row's tags; else unchanged."""
-    machine = next((target.machine for target in TARGETS if target.tags == tags), None)
-    return tuple(tag for target in TARGETS if target.machine == machine for tag in target.tags) or tags
+    """The tags of Linux' every row for the same machine, if these are a row's tags; else unchanged."""
+    row = next((target for target in TARGETS if target.tags == tags), None)
+    if row is None:
+        return tags
+    same = (target for target in TARGETS if (target.machine, target.format) == (row.machine, row.format))
+    return tuple(tag for target in same for tag in target.tags)

@@ -1,4 +1,7 @@
-"""A shared library as a provider should build one: named by its SONAME, sealed, and exporting its API only."""
+"""A shared library as a provider should build one: named by its SONAME, sealed, and exporting its API only.
+
+What that means for each format of files is in :mod:`sharedlib_loader.build.object_formats`.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,15 @@ from pathlib import Path
 from sharedlib_loader.build.toolchain import BuildError, Toolchain
 
 COMPILE = (
-    "-O2", "-g0", "-fPIC", "-pthread",
+    "-O2", "-g0",
     "-fno-sanitize=undefined",  # zig's default traps what upstream's own builds let pass
     "-fstack-protector-strong",
     "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
 )  # fmt: skip
 
-LINK = (
-    "-shared", "-s", "-pthread",
-    "-Wl,-Bsymbolic",  # its own calls stay inside, whatever copy is global in the process
-    "-Wl,-z,nodelete",  # one consumer's dlclose must not undo the preload for the others
-    "-Wl,-z,relro", "-Wl,-z,now",
-    "-Wl,-z,defs",  # a symbol that this target lacks fails here, not in a stranger's process
-    "-Wl,--gc-sections",
-)  # fmt: skip
-
 # musl knows a library by its name only when a search has found it there. So beside the library goes one without code
-# that needs it and searches its own folder; the loader opens that too.
-SHIM = (
-    "-shared", "-s", "-nostdlib",
-    "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN", "-Wl,--disable-new-dtags",
-)  # fmt: skip
+# that needs it and searches its own folder; the loader opens that too. (To musl, RPATH and RUNPATH are the same.)
+SHIM = ("-shared", "-s", "-nostdlib", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed")
 
 
 @dataclass(frozen=True)
@@ -37,7 +28,7 @@ class SharedObject:
     """What to build.
 
     Attributes:
-        soname: the SONAME and the file's name.
+        soname: the SONAME, ``libname.so.1``, which is the file's name on Linux; other systems' names are made of it.
         sources: the C files.
         exports: the names that it exports; everything else is local to it.
         flags: compiler flags of this library.
@@ -51,27 +42,36 @@ class SharedObject:
     libraries: tuple[str, ...] = ()
 
     def build(self, toolchain: Toolchain, folder: Path, work: Path) -> Path:
-        """Compile and link into ``folder``, with intermediate files in ``work``; for musl, its shim too.
+        """Compile and link into ``folder``, with intermediate files in ``work``.
+
+        Beside the library goes its shim for musl, its import library for Windows.
+
+        Returns:
+            The library's file.
 
         Raises:
-            BuildError: a source is missing, or the compiler fails.
+            BuildError: a source is missing, the compiler fails, or the library lacks a promised export.
         """
         if missing := [str(source) for source in self.sources if not source.exists()]:
             raise BuildError(f"sources are missing: {', '.join(missing)}. In a checkout, run: python -m vendor fetch")
         work = work / self.soname
         # No path of the build machine in the file: assert() puts __FILE__ there.
         mapped = [f"-ffile-prefix-map={source}/=" for source in {source.parent for source in self.sources}]
-        objects = toolchain.compile(self.sources, [*COMPILE, *self.flags, *mapped], work)
-        script = work / "exports.map"
-        names = " ".join(f"{name};" for name in self.exports)
-        script.write_text(f"{{ global: {names} local: *; }};\n", encoding="utf-8")
-        output = folder / self.soname
-        named = [f"-Wl,-soname,{self.soname}", f"-Wl,--version-script={script}"]
-        toolchain.link(toolchain.cc, objects, [*LINK, *named, *self.libraries], output)
+        form = toolchain.format
+        objects = toolchain.compile(self.sources, [*COMPILE, *form.compile, *self.flags, *mapped], work)
+        output = folder / form.file_name(self.soname)
+        try:
+            interface = form.interface(output, self.exports, objects, work)
+        except ValueError as error:
+            raise BuildError(str(error)) from error
+        toolchain.link(toolchain.cc, objects, [*form.link, *interface, *self.libraries], output)
         if toolchain.libc == "musl":
-            toolchain.link(
-                toolchain.cc, [output], [*SHIM, f"-Wl,-soname,{self.soname}.shim"], folder / f"{self.soname}.shim"
-            )
+            # Of an object file: where zig sees libraries alone, it calls the machine's own linker, if there is one.
+            nothing = work / "shim.c"
+            nothing.write_text("/* no code */\n", encoding="utf-8")
+            objects = toolchain.compile([nothing], form.compile, work / "shim")
+            shim = folder / f"{output.name}.shim"
+            toolchain.link(toolchain.cc, objects, [*SHIM, str(output), f"-Wl,-soname,{shim.name}"], shim)
         return output
 
 

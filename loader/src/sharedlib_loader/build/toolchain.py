@@ -8,22 +8,15 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from sharedlib_loader.build.targets import Libc, Target, host
-
-# What zig links into a static C++ executable: its own compiler-rt, LLVM's C++ runtime, musl.
-_ZIG_RUNTIME_LICENCES = {
-    "zig/LICENSE": "LICENSE",
-    "libcxx/LICENSE.TXT": "lib/libcxx/LICENSE.TXT",
-    "libcxxabi/LICENSE.TXT": "lib/libcxxabi/LICENSE.TXT",
-    "libunwind/LICENSE.TXT": "lib/libunwind/LICENSE.TXT",
-    "musl/COPYRIGHT": "lib/libc/musl/COPYRIGHT",
-}
+from sharedlib_loader.build.object_formats import ObjectFormat
+from sharedlib_loader.build.runtime_libraries import RuntimeLibrary, of_zig
+from sharedlib_loader.build.targets import FORMATS, Libc, Target, host
 
 
 class BuildError(Exception):
@@ -41,7 +34,7 @@ class Toolchain:
         libc: the C library that the code is linked for.
         flags: compiler flags of this target.
         cache: where zig keeps compiled objects; None for other compilers.
-        runtime_licences: the licences of what a static executable from it contains, by file name.
+        runtime: what a static executable from it contains beside its own code, where that is known.
     """
 
     cc: tuple[str, ...]
@@ -50,7 +43,12 @@ class Toolchain:
     libc: Libc = "glibc"
     flags: tuple[str, ...] = ()
     cache: Path | None = None
-    runtime_licences: Mapping[str, Path] = field(default_factory=dict)
+    runtime: tuple[RuntimeLibrary, ...] = ()
+
+    @property
+    def format(self) -> ObjectFormat:
+        """The format of the files that it writes."""
+        return FORMATS[self.libc]
 
     @classmethod
     def choose(cls, libc: Libc, cache: Path) -> Toolchain:
@@ -85,7 +83,7 @@ class Toolchain:
             libc=target.libc,
             flags=target.flags,
             cache=Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache)),
-            runtime_licences={name: folder / path for name, path in _ZIG_RUNTIME_LICENCES.items()},
+            runtime=of_zig(folder),
         )
 
     def compile(self, sources: Iterable[Path], flags: Sequence[str], folder: Path) -> list[Path]:
