@@ -16,7 +16,9 @@ from typing import IO, cast
 from benchmarks.contestants import HERE, Entrant
 from benchmarks.works import IMPORT, KEY_SIZE, LOAD, MANY, READERS, RECORDS, Work
 
-WARMING = 40  # rounds before the first that counts: PyPy's compiler needs some 30; not before works of seconds
+# Rounds before the first that counts; not before works of seconds. PyPy compiles a function when it was called some
+# 1,600 times, and a round calls it ten times.
+WARMING = {"CPython": 40, "PyPy": 200, "C": 40}
 
 Samples = dict[str, list[float]]  # by contestant: nanoseconds an operation, one number a round
 
@@ -26,6 +28,7 @@ class Process:
 
     def __init__(self, entrant: Entrant, folder: Path) -> None:
         self.name = entrant.contestant.name
+        self.warming = WARMING[entrant.contestant.interpreter]
         arguments = [str(folder), self.name.replace(" ", "-"), str(MANY), str(READERS)]
         if entrant.contestant.interpreter != "C":
             arguments = [str(HERE / "worker.py"), *arguments, entrant.contestant.statement]
@@ -90,7 +93,7 @@ def works(
                     if (
                         work.rounds is None
                     ):  # what the others have put out of the cache comes back before the clock runs
-                        process.do(work.name, WARMING * work.passes if number == 0 else 1)
+                        process.do(work.name, process.warming * work.passes if number == 0 else 1)
                     taken = process.do(work.name, work.passes)
                     samples[process.name].append(taken / (work.passes * work.operations))
             found[work.name] = samples

@@ -51,19 +51,15 @@ class Scan(Generic[Item]):
     def to_list(self) -> list[Item]:
         """The records as a list: somewhat faster than ``list()``, which must be ready for writes in between."""
         records: list[Any] = []
-        size = _iteration.FIRST
         with self._txn.cursor(self._database) as cursor:
             scan = self._begin(cursor)
-            while True:
+            while scan.state != b.END:
                 with cursor._lock:
-                    batch = scan.read(cursor._live(), size)
-                    found: int = batch.__length_hint__()
+                    batch = scan.read(cursor._live(), _iteration.MOST)
                     records += batch if scan.width == 1 else zip(batch, batch)  # noqa: B905 (one iterator, twice)
                     _stay_behind(scan, cursor)
-                if not found:
-                    scan.close()
-                    return records
-                size = _iteration.MOST
+            scan.close()
+        return records
 
     def columns(self, batch: int = BATCH) -> Iterator[Columns]:
         """The records in columns, batch by batch.
