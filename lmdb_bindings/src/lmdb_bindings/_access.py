@@ -44,8 +44,8 @@ class Access:
 
         self._lock = RLock()  # re-entrant: the collector may end a transaction in the middle of anything
         self._changed = Condition(self._lock)
-        # Threads. What an interrupted one has left here is found by those who wait: see _stack.
         self._waiting = 0  # to notify nobody takes time, too
+        # Threads. What an interrupted one has left here is found by those who wait: see _stack.
         self._callers: list[int] = []
         self._alone = 0
         self._line: deque[int] = deque()  # the first has the write transaction, or waits in LMDB for it
