@@ -1,6 +1,6 @@
 """python -m benchmarks.flatc: flatc beside other builds of the same version; written into ``docs/flatc_speed.txt``.
 
-Each time is that of a process from start to end, in turn with those that it is compared with, so that noise hits all
+Each time is that of a process from start to end, in rounds with those that it is compared with, so that noise hits all
 alike; the medians are compared. Before anything is timed, all have written the same files, byte for byte.
 """
 
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--debian", type=Path, help="a folder with Debian's packages unpacked: see docs/benchmarks.md")
     options = parser.parse_args()
     programs = take_part(options.debian and options.debian.resolve())
-    found = {}
+    found, chance = {}, random.Random(0)  # noqa: S311 (not a secret)
     measure.pin(0, measure._one_cpu())  # and with it the processes that are started
     shared_memory = Path("/dev/shm")  # noqa: S108 (a fresh folder in it)
     with tempfile.TemporaryDirectory(dir=shared_memory if shared_memory.is_dir() else None) as place:
@@ -262,7 +262,8 @@ def main() -> None:
             compare(programs, work.arguments, folder)
             samples: dict[str, list[Sample]] = {program.name: [] for program in programs}
             for _ in range(max(3, int(options.rounds * work.rounds))):
-                for program in programs:
+                # In another order each time: a large process leaves little of the cache to the one after it.
+                for program in chance.sample(programs, len(programs)):
                     samples[program.name].append(run(program, work.arguments, folder / program.name))
             found[work] = samples
             shutil.rmtree(folder, ignore_errors=True)
@@ -270,8 +271,8 @@ def main() -> None:
     text = f"""\
 {times(found, names)}
 {memory(found, names)}
-{machine["processor"]}, {machine["system"]}; medians of {options.rounds} processes each, in turn, on one processor, with
-files in memory. All wrote the same files, byte for byte.
+{machine["processor"]}, {machine["system"]}; medians of {options.rounds} processes each, in rounds, on one
+processor, with files in memory. All wrote the same files, byte for byte.
 """
     PAGE.write_text(text, encoding="utf-8")
     print(text)

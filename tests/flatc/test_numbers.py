@@ -135,7 +135,8 @@ def test_a_floating_point_number_is_written_to_the_digit(kind: str, digits: int,
 
 def test_what_is_no_number_is_written(tmp_path: Path) -> None:
     """Infinities and ``nan`` are words."""
-    assert written("double", [math.inf, -math.inf, math.nan], tmp_path / "double") == ["inf", "-inf", "nan"]
+    numbers = [math.inf, -math.inf, math.nan, math.copysign(math.nan, -1)]
+    assert written("double", numbers, tmp_path / "double") == ["inf", "-inf", "nan", "-nan"]
 
 
 @pytest.mark.parametrize(
