@@ -95,8 +95,9 @@ def test_every_interpreter_is_tried() -> None:
 
 
 def test_ci_runs_everything() -> None:
-    """What the service runs for a change is ``.ci/run``, which is ``make test``."""
+    """What the service runs is what a reader is told to: ``.ci/run``, which is ``make test``, and ``make wheels``."""
     assert commands("ci.test") == [".ci/run"]
+    assert commands("wheels.build") == ["make wheels"]
 
 
 def test_only_what_was_proved_and_used_is_published() -> None:
