@@ -1,0 +1,1 @@
+"""What a release is made and judged by: development tools, of which nothing is shipped."""
