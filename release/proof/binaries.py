@@ -23,7 +23,7 @@ from release.proof.expectations import (
     SHIM_SEARCH,
     TOOLS_SEARCH,
 )
-from release.proof.instructions import examine
+from release.proof.instructions import examine, faults
 from release.proof.native_file import NativeFile, archive_members
 from release.proof.outcome import NotApplicable
 from release.proof.wheel import Wheel
@@ -232,11 +232,7 @@ def instructions(wheel: Wheel, wrong: list[str]) -> str:
             wrong.append(f"{path} cannot be examined: {error}")
             continue
         total, baseline = total + found.instructions, found.baseline
-        for what, (count, place) in sorted(found.beyond.items()):
-            wrong.append(f"{path}: {count} times {what}, for which {baseline} is too old: {place}")
-        if found.undecoded:
-            size, (_, place) = sum(n for n, _ in found.undecoded.values()), next(iter(found.undecoded.values()))
-            wrong.append(f"{path}: {size} bytes are no instructions of {baseline}, nor known as data: {place[:60]}")
+        wrong.extend(f"{path}: {fault}" for fault in faults(found))
         notes += found.data + found.harmless + found.guarded
     told = "".join(f"; {count} {what}" for what, count in sorted(notes.items()))
     return f"{total} instructions, all of {baseline}{told}"

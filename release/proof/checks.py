@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from release.proof import archive, binaries, licences
+from release.proof.native_file import BrokenFileError
 from release.proof.outcome import NotApplicable, Outcome
 from release.proof.wheel import Wheel
 
@@ -27,6 +28,7 @@ CHECKS: dict[str, Check] = {
     "auditwheel": binaries.auditwheel,
     "licences": licences.licences,
     "bill of materials": licences.sbom,
+    "pedigree": licences.pedigree,
     "RECORD": archive.record,
     "metadata": archive.metadata,
     "origin": archive.origin,
@@ -41,5 +43,8 @@ def prove(wheel: Wheel, names: Iterable[str] = CHECKS) -> Iterator[Outcome]:
             found = CHECKS[name](wheel, wrong)
         except NotApplicable as reason:
             yield Outcome(name, "not applicable", str(reason))
+            continue
+        except BrokenFileError as error:
+            yield Outcome(name, "failed", "nothing", (*wrong, str(error)))
             continue
         yield Outcome(name, "failed" if wrong else "passed", found, tuple(wrong))

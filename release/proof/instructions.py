@@ -9,7 +9,7 @@ How code is told from data, so that nothing is skipped and nothing misread:
   itself: whatever can be executed is among them.
 - Where lengths differ, decoding begins at each known start of a function anew (exports, unwind tables), and must end
   exactly at the next.
-- What the rules of ``DATA`` prove to be data is left out, and counted. Every other byte that does not decode, or needs
+- What the table ``RULES`` proves to be data is left out, and counted. Every other byte that does not decode, or needs
   more than the baseline, fails the check.
 """
 
@@ -23,53 +23,8 @@ from dataclasses import dataclass, field
 
 import capstone
 
+from release.proof.baselines import BASELINES, KINDS, Baseline
 from release.proof.native_file import Code
-
-# What capstone says of instructions beside the features that they need.
-KINDS = {"jump", "call", "return", "ret", "int", "iret", "privilege", "privileged", "branch_relative"}
-
-
-@dataclass(frozen=True)
-class Guarded:
-    """Instructions beyond the baseline that a static program may have, since it asks first.
-
-    Attributes:
-        pattern: mnemonic and operands, as capstone writes them.
-        most: how many there may be: one more is another use, and nobody has looked whether that asks.
-        reason: where they are, and what is asked.
-    """
-
-    pattern: str
-    most: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What every processor of an architecture can do.
-
-    Attributes:
-        title: as people call it.
-        arch, mode: capstone's numbers. Where capstone knows generations, the mode is the baseline's, and what is newer
-            does not decode.
-        features: capstone's names for what the baseline has; an instruction that names another is beyond it.
-        beyond: mnemonics that are beyond it though capstone names no feature.
-        harmless: mnemonics that capstone calls newer and that the baseline executes with the same result, and why.
-        operands: a pattern of operands, behind their mnemonic, that the baseline does not have.
-        guarded: what a static program may have besides.
-        word: the length of every instruction in bytes; 0 where lengths differ.
-    """
-
-    title: str
-    arch: int
-    mode: int
-    features: frozenset[str]
-    beyond: frozenset[str] = frozenset()
-    harmless: dict[str, str] = field(default_factory=dict)
-    operands: str = "(?!)"
-    guarded: tuple[Guarded, ...] = ()
-    word: int = 0
-
 
 @dataclass
 class Examination:
@@ -94,112 +49,16 @@ class Examination:
     undecoded: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
-def _features(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-# Features of x86-64's levels: the psABI's table 3.1. lahf, sahf and cmpxchg16b came with v2; no feature is named.
-_X86 = _features("mode64 fpu mmx cmov sse1 sse2 fxsr")
-_X86_BEYOND = _features(
-    "lahf sahf cmpxchg16b popcnt movbe lzcnt crc32 xgetbv xsave xsavec xsaveopt xrstor rdrand rdseed rdfsbase rdgsbase "
-    "wrfsbase wrgsbase rdtscp rdpid invpcid clflushopt clwb adcx adox sha1rnds4 sha256rnds2 pclmulqdq serialize "
-    "monitor mwait movdiri movdir64b enqcmd ptwrite tpause umonitor umwait cldemote wbnoinvd rdpkru wrpkru"
-)
-_X86_HARMLESS = {"tzcnt": "rep bsf, which older processors execute as bsf: the same for all but 0, where LLVM's is not"}
-_ARMV8 = _features("HasFPARMv8 HasNEON HasNEONorSME")
-# System registers that each ARMv8.0-A processor lets programs use, as far as Linux does; all others are later ones.
-_ARMV8_REGISTERS = (
-    r"^(mrs|msr|mrrs|msrr) "
-    r"(?!(x\w+, )?(tpidr_el0|tpidrro_el0|fpcr|fpsr|nzcv|ctr_el0|dczid_el0|cntvct_el0|cntfrq_el0)\b)"
-)
-_LIBUNWIND = (
-    Guarded(r"cntd x\d+", 8, "libunwind asks for the length of SVE's vectors, where a frame is described by that"),
-    Guarded(r"stg (x\d+), \[\1\]", 1, "libunwind tags memory again that it frees, in frames that say they are tagged"),
-    Guarded(r"(str za\[|addsvl |mrs \w+, tpidr2_el0|msr tpidr2_el0, |smstop za|msr svcrza, ).*", 5,
-            "libunwind saves SME's ZA, where the kernel's list of features has SME"),
-)  # fmt: skip
-_LIBUNWIND_ARM = (
-    Guarded(r"v(ld|st)mia r0, \{d16, .*, d31\}", 2, "libunwind saves d16 to d31, where a frame is described by them"),
-)
-_RISCV = _features(
-    "HasStdExtC HasStdExtCOrZca HasStdExtCOrZcd HasStdExtCOrZcfOrZce HasRVCHints IsRV64 HasStdExtM HasStdExtMOrZmmul "
-    "HasStdExtA HasStdExtF HasStdExtD HasStdExtZicsr HasStdExtZifencei"
-)
-
-# (machine, system): the baseline.
-BASELINES = {
-    ("x86_64", "Linux"): Baseline(
-        "x86-64-v1", capstone.CS_ARCH_X86, capstone.CS_MODE_64, _X86, _X86_BEYOND, _X86_HARMLESS
-    ),
-    ("aarch64", "Linux"): Baseline(
-        "ARMv8.0-A", capstone.CS_ARCH_AARCH64, 0, _ARMV8, operands=_ARMV8_REGISTERS, guarded=_LIBUNWIND, word=4
-    ),
-    # What Debian's and Ubuntu's armhf ask for, and so the images that such wheels are made in: no NEON, no division,
-    # and half of the floating point registers.
-    ("armv7l", "Linux"): Baseline(
-        "ARMv7-A with VFPv3-D16",
-        capstone.CS_ARCH_ARM,
-        capstone.CS_MODE_ARM,
-        _features("IsARM HasV4T HasV5T HasV5TE HasV6 HasV6K HasV6T2 HasV7 HasV7Clrex HasDB HasFPRegs HasFPRegs64 "
-                  "HasVFP2 HasVFP3 HasDPVFP HasDSP PreV8 UseNegativeImmediates"),
-        guarded=_LIBUNWIND_ARM,
-        operands=r"\b(d(1[6-9]|2\d|3[01])|q([89]|1[0-5]))\b",
-        word=4,
-    ),
-    ("riscv64", "Linux"): Baseline(
-        "RV64GC",
-        capstone.CS_ARCH_RISCV,
-        capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCV_C | capstone.CS_MODE_RISCV_FD | capstone.CS_MODE_RISCV_A,
-        _RISCV,
-    ),
-    ("ppc64le", "Linux"): Baseline(
-        "POWER8",
-        capstone.CS_ARCH_PPC,
-        capstone.CS_MODE_64 | capstone.CS_MODE_PWR8,
-        _features("HasFPU HasBPERMD HasExtDiv HasPartwordAtomics HasQuadwordAtomics IsISA2_06 IsISA2_07 HasSYNC "
-                  "In64BitMode IsNotISA3_1 IsNotISAFuture IsNotBookE HasICBT"),
-        word=4,
-    ),
-    # zig's baseline, and that of current distributions. By the mode alone: all that decodes in it is in z13.
-    ("s390x", "Linux"): Baseline(
-        "z13",
-        capstone.CS_ARCH_SYSTEMZ,
-        capstone.CS_MODE_BIG_ENDIAN | capstone.CS_MODE_SYSTEMZ_Z13,
-        _features("FeatureDistinctOps FeatureFastSerialization FeatureFPExtension FeatureHighWord "
-                  "FeatureInterlockedAccess1 FeatureLoadStoreOnCond FeaturePopulationCount "
-                  "FeatureMessageSecurityAssist3 FeatureMessageSecurityAssist4 "
-                  "FeatureResetReferenceBitsMultiple FeatureExecutionHint "
-                  "FeatureLoadAndTrap FeatureMiscellaneousExtensions FeatureProcessorAssist "
-                  "FeatureTransactionalExecution FeatureDFPZonedConversion FeatureEnhancedDAT2 "
-                  "FeatureLoadAndZeroRightmostByte FeatureLoadStoreOnCond2 FeatureMessageSecurityAssist5 "
-                  "FeatureDFPPackedConversion FeatureVector"),
-    ),
-    # The first Intel Macs that macOS 10.13 runs on have more: Apple's baseline is Core 2.
-    ("x86_64", "macOS"): Baseline(
-        "Core 2",
-        capstone.CS_ARCH_X86,
-        capstone.CS_MODE_64,
-        _X86 | _features("sse3 ssse3"),
-        _X86_BEYOND - {"lahf", "sahf", "cmpxchg16b"},
-        _X86_HARMLESS,
-    ),
-    ("aarch64", "macOS"): Baseline(
-        "Apple M1",
-        capstone.CS_ARCH_AARCH64,
-        0,
-        _ARMV8
-        | _features("HasCRC HasLSE HasRDM HasFullFP16 HasFP16FML HasDotProd HasRCPC HasRCPC_IMMO HasAES HasSHA2 "
-                    "HasSHA3 HasPAuth HasJS HasComplxNum HasFlagM HasAltNZCV HasFRInt3264 HasSB HasCCDP HasCCPP "
-                    "HasDIT HasPAN HasPAN_RWV HasLOR HasVH HasRAS"),
-        word=4,
-    ),
-    ("x86_64", "Windows"): Baseline(
-        "x86-64-v1", capstone.CS_ARCH_X86, capstone.CS_MODE_64, _X86, _X86_BEYOND, _X86_HARMLESS
-    ),
-    ("aarch64", "Windows"): Baseline(
-        "ARMv8.0-A", capstone.CS_ARCH_AARCH64, 0, _ARMV8, operands=_ARMV8_REGISTERS, word=4
-    ),
-}  # fmt: skip
+def faults(found: Examination) -> list[str]:
+    """Everything that keeps a processor of the baseline from running the file, in words."""
+    wrong = [
+        f"{number} times {what}, for which {found.baseline} is too old: {place}"
+        for what, (number, place) in sorted(found.beyond.items())
+    ]
+    if found.undecoded:
+        size, (_, place) = sum(n for n, _ in found.undecoded.values()), next(iter(found.undecoded.values()))
+        wrong.append(f"{size} bytes are no instructions of {found.baseline}, nor known as data: {place}")
+    return wrong
 
 
 def examine(code: Iterable[Code], machine: str, system: str, *, static: bool = False) -> Examination:
@@ -231,7 +90,7 @@ def examine(code: Iterable[Code], machine: str, system: str, *, static: bool = F
     for encoding, number in numbers.items():
         verdict, what = _judge(disassembler, baseline, encoding)
         if verdict == "undecoded":
-            found.undecoded[what] = (number * len(encoding), f"{encoding.hex()} in {places[encoding]}")
+            found.undecoded[what] = (number * len(encoding), f"{encoding[:16].hex()} in {places[encoding]}")
             continue
         found.instructions += number
         if verdict == "harmless":
@@ -284,7 +143,7 @@ def _judge(disassembler: capstone.Cs, baseline: Baseline, encoding: bytes) -> tu
     names = {instruction.group_name(group) for group in instruction.groups} - KINDS
     if wanted := names - baseline.features:
         return "beyond", f"{mnemonic} ({', '.join(sorted(wanted))})"
-    if mnemonic in baseline.beyond:
+    if baseline.mnemonics and mnemonic not in baseline.mnemonics:
         return "beyond", mnemonic
     if re.search(baseline.operands, text):
         return "beyond", text

@@ -94,6 +94,10 @@ class NativeFile:
     sections: dict[str, bytes]
 
 
+class BrokenFileError(Exception):
+    """A native file cannot be read; the text says why."""
+
+
 def format_of(data: bytes) -> Format | None:
     """The format that a file's first bytes name; None for what is not native."""
     return next((form for magic, form in MAGIC.items() if data.startswith(magic)), None)
@@ -103,7 +107,7 @@ def read(data: bytes) -> NativeFile:
     """Read a native file.
 
     Raises:
-        ValueError: it is none, or is broken.
+        BrokenFileError: it is none, or is broken.
     """
     form = format_of(data)
     if form == "ELF" and (elf := lief.ELF.parse(io.BytesIO(data))):
@@ -112,7 +116,7 @@ def read(data: bytes) -> NativeFile:
         return _read_mach_o(mach_o)
     if form == "PE" and (pe := lief.PE.parse(io.BytesIO(data), lief.PE.ParserConfig.all)):
         return _read_pe(pe)
-    raise ValueError(f"no native file that lief can read: it begins with {data[:4]!r}")
+    raise BrokenFileError(f"it begins with {data[:4]!r}, and cannot be read as a native file")
 
 
 def _machine(*words: str | int) -> str:

@@ -13,7 +13,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from release.proof.expectations import DISTRIBUTIONS, MACHINES, SYSTEMS, Distribution
-from release.proof.native_file import NativeFile, format_of, read
+from release.proof.native_file import BrokenFileError, NativeFile, format_of, read
 from sharedlib_loader.build import TARGETS, Target
 
 
@@ -81,9 +81,16 @@ class Wheel:
         """Every native file in it, by path.
 
         Raises:
-            ValueError: one is broken.
+            BrokenFileError: one cannot be read.
         """
-        return {path: read(data) for path, data in self.files.items() if format_of(data)}
+        found = {}
+        for path, data in self.files.items():
+            if format_of(data):
+                try:
+                    found[path] = read(data)
+                except BrokenFileError as error:
+                    raise BrokenFileError(f"{path}: {error}") from error
+        return found
 
     @cached_property
     def target(self) -> Target | None:
