@@ -1,1 +1,1 @@
-"""What a release is made and judged by: development tools, of which nothing is shipped."""
+"""What a release is made with: every wheel built, proved and run. A development tool; nothing of it is shipped."""

@@ -12,10 +12,9 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from release.proof.expectations import ENGINES
+from release.proof.expectations import ENGINES, LINKS, MUSLLINUX, SUFFIXES
 from release.proof.native_file import archive_members, format_of
 from release.proof.wheel import Wheel
-from sharedlib_loader.build import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,10 +47,8 @@ def expected_platforms(wheel: Wheel) -> set[str]:
         return {"any"}
     if wheel.target is None:
         return {"<one of the table of targets>"}
-    if not wheel.distribution.static:
-        return set(wheel.target.tags)
-    same = (t for t in TARGETS if (t.machine, t.format) == (wheel.target.machine, wheel.target.format))
-    return {platform for target in same for platform in target.tags}
+    both = wheel.distribution.static and wheel.system == "Linux"
+    return {*wheel.target.tags, *([MUSLLINUX.format(machine=wheel.machine)] if both else [])}
 
 
 def contents(wheel: Wheel, wrong: list[str]) -> str:
@@ -79,18 +76,20 @@ def expected_files(wheel: Wheel) -> set[str]:
     if wheel.target is None:
         return found
     found |= {f"{wheel.info}/sboms/{one.name.replace('_', '-')}.cdx.json"}
-    suffix = ".exe" if wheel.system == "Windows" else ""
+    suffix = SUFFIXES[wheel.system]
     found |= {f"{one.name}-{wheel.version}.data/scripts/{name}{suffix}" for name in one.scripts}
     found |= {f"{one.name}/{name}{suffix}" for name in one.tools}
-    for soname in one.libraries:
+    for soname, api in one.libraries.items():
+        if not api.everywhere and wheel.system != "Linux":
+            continue
         file = f"{one.name}/lib/{wheel.target.format.file_name(soname)}"
         found |= {file}
         if wheel.target.libc == "musl":
             found |= {f"{file}.shim"}
         if wheel.system == "Windows":
             found |= {str(PurePosixPath(file).with_suffix(".lib"))}
-    if one.libraries and wheel.system == "Linux":
-        found |= {f"{one.name}/engines/{engine}/lib/liblmdb.so" for engine in ENGINES}
+    if one.libraries:
+        found |= {f"{one.name}/engines/{engine}/lib/{LINKS[wheel.system]}" for engine in ENGINES}
     return found
 
 

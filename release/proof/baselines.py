@@ -152,19 +152,12 @@ BASELINES = {
                   "In64BitMode IsNotISA3_1 IsNotISAFuture IsNotBookE HasICBT"),
         word=4,
     ),
-    # zig's baseline, and that of current distributions. By the mode alone: all that decodes in it is in z13.
+    # Older than zig's own baseline, which is z13.
     ("s390x", "Linux"): Baseline(
-        "z13",
+        "z10",
         capstone.CS_ARCH_SYSTEMZ,
-        capstone.CS_MODE_BIG_ENDIAN | capstone.CS_MODE_SYSTEMZ_Z13,
-        _words("FeatureDistinctOps FeatureFastSerialization FeatureFPExtension FeatureHighWord "
-                  "FeatureInterlockedAccess1 FeatureLoadStoreOnCond FeaturePopulationCount "
-                  "FeatureMessageSecurityAssist3 FeatureMessageSecurityAssist4 "
-                  "FeatureResetReferenceBitsMultiple FeatureExecutionHint "
-                  "FeatureLoadAndTrap FeatureMiscellaneousExtensions FeatureProcessorAssist "
-                  "FeatureTransactionalExecution FeatureDFPZonedConversion FeatureEnhancedDAT2 "
-                  "FeatureLoadAndZeroRightmostByte FeatureLoadStoreOnCond2 FeatureMessageSecurityAssist5 "
-                  "FeatureDFPPackedConversion FeatureVector"),
+        capstone.CS_MODE_BIG_ENDIAN | capstone.CS_MODE_SYSTEMZ_Z10,
+        frozenset(),
     ),
     # The first Intel Macs that macOS 10.13 runs on have more: Apple's baseline is Core 2.
     ("x86_64", "macOS"): Baseline(

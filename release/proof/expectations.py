@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sharedlib_loader.build.targets import Libc
 
 # The table of targets has each system's own names of machines.
-MACHINES = {"AMD64": "x86_64", "ARM64": "aarch64", "arm64": "aarch64"}
+MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 SYSTEMS: dict[Libc, str] = {"glibc": "Linux", "musl": "Linux", "libSystem": "macOS", "UCRT": "Windows"}
 
 FORMATS = {"Linux": "ELF", "macOS": "Mach-O", "Windows": "PE"}
@@ -24,10 +24,12 @@ class Api:
     Attributes:
         header: the header in the wheel.
         prefixes: what the names begin with.
+        everywhere: whether the library is in the wheels of every system, not of Linux alone.
     """
 
     header: str
     prefixes: tuple[str, ...]
+    everywhere: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class Distribution:
 
 ENGINES = ("0.9", "1.0")
 
+# By system: what a linker finds for -llmdb, and what the name of a program ends with.
+LINKS = {"Linux": "liblmdb.so", "macOS": "liblmdb.tbd", "Windows": "lmdb.lib"}
+SUFFIXES = {"Linux": "", "macOS": "", "Windows": ".exe"}
+
+MUSLLINUX = "musllinux_1_2_{machine}"  # what a static program is tagged for beside glibc
+
 DISTRIBUTIONS = {
     one.name: one
     for one in (
@@ -76,7 +84,7 @@ DISTRIBUTIONS = {
                 "liblmdb.so.0": Api("engines/0.9/include/lmdb.h", ("mdb_",)),
                 "liblmdb.so.1": Api("engines/1.0/include/lmdb.h", ("mdb_",)),
                 "liblmdb_bulk.so.0": Api("engines/0.9/include/lmdb_bulk.h", ("lmdb_bulk_",)),
-                "liblmdb_fast.so.0": Api("engines/0.9/include/lmdb_fast.h", ("lmdb_fast_",)),
+                "liblmdb_fast.so.0": Api("engines/0.9/include/lmdb_fast.h", ("lmdb_fast_",), everywhere=False),
                 "liblmdb_pages.so.0": Api("engines/1.0/include/lmdb_pages.h", ("lmdb_pages_", "MDB_")),
             },
             tools=tuple(
@@ -151,21 +159,47 @@ LIBRARY_PROTECTIONS = {"ELF": {"-Bsymbolic", "NODELETE"}, "Mach-O": {"two-level 
 
 # -- What is in them -------------------------------------------------------------------------------------------------
 
-# What the compiler brings along, by libc: into static programs, and into libraries and programs that link the system.
+# What the compiler brings along, by C library: into programs that link nothing, and into what links the system's.
+_CXX = {"zig", "libcxx", "libcxxabi", "libunwind"}
 STATIC_RUNTIME: dict[Libc, set[str]] = {
-    "glibc": {"zig", "libcxx", "libcxxabi", "libunwind", "musl"},
-    "musl": {"zig", "libcxx", "libcxxabi", "libunwind", "musl"},
+    "glibc": _CXX | {"musl"},  # on Linux one program for both C libraries, with musl in it
+    "libSystem": _CXX,
+    "UCRT": _CXX | {"mingw-w64"},
 }
-DYNAMIC_RUNTIME: dict[Libc, set[str]] = {}
+DYNAMIC_RUNTIME: dict[Libc, set[str]] = {
+    "glibc": {"zig"},
+    "musl": {"zig"},
+    "libSystem": {"zig"},
+    "UCRT": {"zig", "mingw-w64"},
+}
 
-# A component of the bill of materials: its licence's files in the wheel, and words that are in each.
+
+@dataclass(frozen=True)
+class Licence:
+    """The licence of a component.
+
+    Attributes:
+        expression: in SPDX's terms.
+        files: its texts in the wheel's folder of licences.
+        words: what is in each of them.
+    """
+
+    expression: str
+    files: tuple[str, ...]
+    words: str
+
+
+_LLVM = "Apache-2.0 WITH LLVM-exception"
+
+# By the component's name in the bill of materials; ``line`` is the first two numbers of its version.
 LICENCES = {
-    "lmdb": (("upstream/lmdb-{line}/LICENSE", "upstream/lmdb-{line}/COPYRIGHT"), "OpenLDAP"),
-    "monocypher": (("upstream/monocypher/LICENSE.txt",), "2-clause BSD licence"),
-    "flatbuffers": (("upstream/flatbuffers/LICENSE",), "Apache License"),
-    "zig": (("zig/LICENSE",), "Zig contributors"),
-    "libcxx": (("libcxx/LICENSE.TXT",), "LLVM Exceptions"),
-    "libcxxabi": (("libcxxabi/LICENSE.TXT",), "LLVM Exceptions"),
-    "libunwind": (("libunwind/LICENSE.TXT",), "LLVM Exceptions"),
-    "musl": (("musl/COPYRIGHT",), "musl"),
+    "lmdb": Licence("OLDAP-2.8", ("upstream/lmdb-{line}/LICENSE", "upstream/lmdb-{line}/COPYRIGHT"), "OpenLDAP"),
+    "monocypher": Licence("BSD-2-Clause OR CC0-1.0", ("upstream/monocypher/LICENSE.txt",), "2-clause BSD licence"),
+    "flatbuffers": Licence("Apache-2.0", ("upstream/flatbuffers/LICENSE",), "Apache License"),
+    "zig": Licence("MIT", ("zig/LICENSE",), "Zig contributors"),
+    "libcxx": Licence(_LLVM, ("libcxx/LICENSE.TXT",), "LLVM Exceptions"),
+    "libcxxabi": Licence(_LLVM, ("libcxxabi/LICENSE.TXT",), "LLVM Exceptions"),
+    "libunwind": Licence(_LLVM, ("libunwind/LICENSE.TXT",), "LLVM Exceptions"),
+    "musl": Licence("MIT", ("musl/COPYRIGHT",), "musl"),
+    "mingw-w64": Licence("ZPL-2.1", ("mingw-w64/COPYING",), "Zope Public License"),
 }

@@ -16,6 +16,7 @@ from unidiff import PatchSet
 from release.proof.expectations import DYNAMIC_RUNTIME, LICENCES, STATIC_RUNTIME
 from release.proof.outcome import NotApplicable
 from release.proof.wheel import Wheel
+from sharedlib_loader.build.targets import Libc
 from vendor.lock import Upstream, read_lock
 
 Component = dict[str, Any]
@@ -43,12 +44,14 @@ def upstreams(wheel: Wheel) -> list[Upstream]:
     return [_lock()[name] for name in wheel.distribution.sources]
 
 
+def runtime(wheel: Wheel) -> dict[Libc, set[str]]:
+    """What the compiler brings along into the files of a distribution, by C library."""
+    return STATIC_RUNTIME if wheel.distribution.static else DYNAMIC_RUNTIME
+
+
 def expected_runtime(wheel: Wheel) -> set[str]:
-    """What the compiler brings along into the wheel's files."""
-    if wheel.target is None:
-        return set()
-    table = STATIC_RUNTIME if wheel.distribution.static else DYNAMIC_RUNTIME
-    return table.get(wheel.target.libc, set())
+    """What the compiler brings along into this wheel's files."""
+    return runtime(wheel).get(wheel.target.libc, set()) if wheel.target else set()
 
 
 def licences(wheel: Wheel, wrong: list[str]) -> str:
@@ -66,8 +69,8 @@ def licences(wheel: Wheel, wrong: list[str]) -> str:
         if name not in LICENCES:
             wrong.append(f"no licence is known of {name}: add it to LICENCES")
             continue
-        files, words = LICENCES[name]
-        expected |= {file.format(line=".".join(version.split(".")[:2])): words for file in files}
+        licence, line = LICENCES[name], ".".join(version.split(".")[:2])
+        expected |= {file.format(line=line): licence.words for file in licence.files}
     wrong.extend(f"the text of a licence is missing: {name}" for name in sorted(set(expected) - set(have)))
     wrong.extend(f"a licence of nothing that is in it: {name}" for name in sorted(set(have) - set(expected)))
     for name, words in expected.items():
@@ -82,13 +85,14 @@ def licences(wheel: Wheel, wrong: list[str]) -> str:
 
 
 def _expression(wheel: Wheel, wrong: list[str]) -> str:
-    """METADATA's License-Expression, which must be this project's licence and those of all parts, and no more."""
-    stated = str(wheel.metadata.get("License-Expression", ""))
-    of_parts = [
-        one["expression"] for part in bill(wheel).get("components", []) for one in part.get("licenses", [])
-    ]  # fmt: skip
-    whole = " AND ".join(f"({one})" for one in [wheel.distribution.license, *sorted(set(of_parts))])
-    spdx = get_spdx_licensing()
+    """METADATA's License-Expression: this project's licence, and those of all parts of any wheel of the release.
+
+    Of any, since the package index shows one expression for a release.
+    """
+    parts = {_project(upstream) for upstream in upstreams(wheel)}
+    parts |= set[str]().union(*(runtime(wheel).values() if wheel.target else ()))
+    whole = " AND ".join(f"({one})" for one in [wheel.distribution.license, *sorted(_licences_of(parts))])
+    stated, spdx = str(wheel.metadata.get("License-Expression", "")), get_spdx_licensing()
     try:
         if canonicalize_license_expression(stated) != stated or not spdx.is_equivalent(
             spdx.parse(stated), spdx.parse(whole)
@@ -96,7 +100,15 @@ def _expression(wheel: Wheel, wrong: list[str]) -> str:
             wrong.append(f"License-Expression is {stated!r}; what is inside is of {spdx.parse(whole).simplify()}")
     except (InvalidLicenseExpression, ExpressionError) as error:
         wrong.append(f"License-Expression {stated!r} is no SPDX expression: {error}")
+    for part in bill(wheel).get("components", []):
+        expected = [{"expression": one} for one in _licences_of({part["name"]})]
+        if part.get("licenses") != expected:
+            wrong.append(f"the licence of {part['name']} is {part.get('licenses')}, not {expected}")
     return stated
+
+
+def _licences_of(parts: set[str]) -> set[str]:
+    return {LICENCES[part].expression for part in parts if part in LICENCES}
 
 
 def sbom(wheel: Wheel, wrong: list[str]) -> str:
