@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from release.proof.expectations import ENGINES, LINKS, MUSLLINUX, SUFFIXES
+from release.proof.expectations import ENGINES, LINKS, LINUX_HEADERS, MUSLLINUX, SUFFIXES
 from release.proof.native_file import archive_members, format_of
 from release.proof.wheel import Wheel
 
@@ -90,6 +90,7 @@ def expected_files(wheel: Wheel) -> set[str]:
             found |= {str(PurePosixPath(file).with_suffix(".lib"))}
     if one.libraries:
         found |= {f"{one.name}/engines/{engine}/lib/{LINKS[wheel.system]}" for engine in ENGINES}
+        found |= {f"{one.name}/{name}" for name in LINUX_HEADERS if wheel.system == "Linux"}
     return found
 
 

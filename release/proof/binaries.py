@@ -34,10 +34,12 @@ def native(wheel: Wheel) -> tuple[Target, dict[str, NativeFile]]:
     """The target of a native wheel, and its native files by path.
 
     Raises:
-        NotApplicable: the wheel is a pure one.
+        NotApplicable: the wheel is a pure one; or its tag is of no target, which the check of tags says.
     """
-    if wheel.target is None:
+    if wheel.distribution.pure:
         raise NotApplicable("no native code")
+    if wheel.target is None:
+        raise NotApplicable("the tag is of no target, so that nothing is known to hold it against")
     return wheel.target, wheel.native
 
 
@@ -49,14 +51,16 @@ def libraries(wheel: Wheel) -> dict[str, NativeFile]:
 def machine(wheel: Wheel, wrong: list[str]) -> str:
     """Every native file is for the tag's system and machine; a pure wheel has none."""
     for path, file in wheel.native.items():
-        if wheel.target is None:
+        if wheel.distribution.pure:
             wrong.append(f"{path} is native, for {file.machine}, in a wheel for everybody")
-        elif (file.format, file.machine) != (FORMATS[wheel.system], wheel.machine):
-            wrong.append(f"{path} is {file.format} for {file.machine}, not {FORMATS[wheel.system]} for {wheel.machine}")
+        elif (file.format, file.machine) != (FORMATS.get(wheel.system), wheel.machine):
+            wrong.append(
+                f"{path} is {file.format} for {file.machine}, in a wheel for {wheel.system} on {wheel.machine}"
+            )
     for path, data in wheel.files.items():
         others = {member.machine for member in archive_members(data)} - {None, wheel.machine}
         wrong.extend(f"{path} is for {other}, not {wheel.machine}" for other in others)
-    if wheel.target is not None and not wheel.native:
+    if not wheel.distribution.pure and not wheel.native:
         wrong.append("no native file is in it")
     return f"{len(wheel.native)} native files for {wheel.system} on {wheel.machine}"
 
@@ -77,10 +81,15 @@ def names(wheel: Wheel, wrong: list[str]) -> str:
 
 
 def exports(wheel: Wheel, wrong: list[str]) -> str:
-    """A library exports the functions of its header in the wheel, and nothing else; a program nothing."""
+    """A library exports the functions of its header in the wheel, and nothing else; a program nothing.
+
+    Programs of macOS are left out: its linker exports every function that is not static, and nobody looks there.
+    """
     target, files = native(wheel)
     one, counts = wheel.distribution, {}
     for path, file in files.items():
+        if file.executable and file.format == "Mach-O":
+            continue
         name = PurePosixPath(path).name
         soname = next((soname for soname in one.libraries if target.format.file_name(soname) == name), None)
         api = set[str]()

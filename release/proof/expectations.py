@@ -69,6 +69,9 @@ ENGINES = ("0.9", "1.0")
 LINKS = {"Linux": "liblmdb.so", "macOS": "liblmdb.tbd", "Windows": "lmdb.lib"}
 SUFFIXES = {"Linux": "", "macOS": "", "Windows": ".exe"}
 
+# Headers of libraries that are not in the wheels of every system.
+LINUX_HEADERS = tuple(f"engines/{engine}/include/lmdb_fast.h" for engine in ENGINES)
+
 MUSLLINUX = "musllinux_1_2_{machine}"  # what a static program is tagged for beside glibc
 
 DISTRIBUTIONS = {
@@ -93,8 +96,7 @@ DISTRIBUTIONS = {
                 for tool in ("mdb_copy", "mdb_drop", "mdb_dump", "mdb_load", "mdb_stat")
             ),
             data=(
-                *(f"engines/{engine}/include/{name}.h" for engine in ENGINES
-                  for name in ("lmdb", "lmdb_bulk", "lmdb_fast")),
+                *(f"engines/{engine}/include/{name}.h" for engine in ENGINES for name in ("lmdb", "lmdb_bulk")),
                 "engines/1.0/include/lmdb_pages.h",
                 *(f"engines/{engine}/lib/pkgconfig/lmdb.pc" for engine in ENGINES),
                 *(f"lib/pkgconfig/{name}.pc" for name in ("lmdb", "lmdb-0.9", "lmdb-1.0")),

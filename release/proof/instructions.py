@@ -26,6 +26,7 @@ import capstone
 from release.proof.baselines import BASELINES, KINDS, Baseline
 from release.proof.native_file import Code
 
+
 @dataclass
 class Examination:
     """What was found in a file.
@@ -83,7 +84,7 @@ def examine(code: Iterable[Code], machine: str, system: str, *, static: bool = F
         for start, stop, rule in data:
             found.data[rule] += stop - start
         for address, piece in _pieces(part, data):
-            encodings = [*_decode(disassembler, piece, baseline.word)]
+            encodings = [*_decode(disassembler, piece, baseline)]
             numbers.update(encodings)
             places.update(dict.fromkeys(encodings, f"{part.section} from {address:#x}"))
     disassembler.detail = True
@@ -116,21 +117,28 @@ def _pieces(part: Code, data: list[tuple[int, int, str]]) -> Iterator[tuple[int,
         at = max(at, stop)
 
 
-def _decode(disassembler: capstone.Cs, piece: bytes, word: int) -> Iterator[bytes]:
+def _decode(disassembler: capstone.Cs, piece: bytes, baseline: Baseline) -> Iterator[bytes]:
     """The encodings in a piece, one after the other; at the end what cannot be decoded."""
-    if word:
-        yield from (piece[at : at + word] for at in range(0, len(piece), word))
+    if baseline.word:
+        yield from (piece[at : at + baseline.word] for at in range(0, len(piece), baseline.word))
         return
-    at = 0
-    for _, size, _, _ in disassembler.disasm_lite(piece, 0):
-        yield piece[at : at + size]
-        at += size
-    if at < len(piece):
-        yield piece[at:]
+    at, trap = 0, baseline.trap
+    while at < len(piece):
+        for _, size, _, _ in disassembler.disasm_lite(piece[at:], 0):
+            yield piece[at : at + size]
+            at += size
+        if at < len(piece) and not (trap and piece.startswith(trap, at)):
+            yield piece[at:]
+            return
+        if at < len(piece):
+            yield trap
+            at += len(trap)
 
 
 def _judge(disassembler: capstone.Cs, baseline: Baseline, encoding: bytes) -> tuple[str, str]:
     """One of "baseline", "harmless", "guarded", "beyond" or "undecoded", and the words for it."""
+    if encoding == baseline.trap:
+        return "baseline", ""
     instruction = next(disassembler.disasm(encoding, 0, 1), None)
     if instruction is None or instruction.size != len(encoding):
         return "undecoded", encoding[:8].hex()
@@ -171,19 +179,14 @@ def _jump_table(part: Code, table: range) -> tuple[str, range]:
     return "jump tables, as the linker lists them", table
 
 
-def _zeros(part: Code) -> Iterator[tuple[str, range]]:
-    """ppc64le: words of zeros, which are no instruction (Power ISA, appendix "Illegal Instructions").
+def _opcode_zero(part: Code) -> Iterator[tuple[str, range]]:
+    """ppc64le: words whose first six bits are zeros, which are an instruction of no processor (Power ISA, book III).
 
-    LLVM ends each function with some, an empty traceback table. The linker keeps the distance to the PLT in .glink.
+    LLVM ends each function with three such, an empty traceback table, and start-up code and PLT have distances there.
     """
-    for at in range(0, len(part.data), 4):
-        if part.section == ".glink" and at == _GLINK_DISTANCE:
-            yield "the distance to the PLT, in the linker's resolver", range(part.address + at, part.address + at + 8)
-        elif part.data[at : at + 4] == bytes(4) and not (part.section == ".glink" and at == _GLINK_DISTANCE + 4):
-            yield "zeros that end functions", range(part.address + at, part.address + at + 4)
-
-
-_GLINK_DISTANCE = 52  # in LLD's resolver for ELF ABI 2, after its 13 instructions
+    for at, (word,) in zip(range(part.address, part.address + len(part.data), 4), _words(part.data), strict=True):
+        if word >> 26 == 0:
+            yield "words with the opcode 0", range(at, at + 4)
 
 
 def _plt_offsets(part: Code) -> Iterator[tuple[str, range]]:
@@ -193,9 +196,13 @@ def _plt_offsets(part: Code) -> Iterator[tuple[str, range]]:
             yield "offsets in the PLT", range(at + 28, at + 32)
 
 
+def _words(data: bytes) -> Iterator[tuple[int]]:
+    return struct.iter_unpack("<I", data)
+
+
 def _literals(part: Code) -> Iterator[tuple[str, range]]:
     """armv7l: words that instructions load by their distance, and tables of distances behind the jump that uses one."""
-    words = [word for (word,) in struct.iter_unpack("<I", part.data)]
+    words = [word for (word,) in _words(part.data)]
     literals, tables = set[int](), set[int]()
     for number, word in enumerate(words):
         literals |= {at for at in _loaded(word, number * 4) if 0 <= at < len(part.data)}
@@ -241,6 +248,6 @@ def _distances(words: list[int], first: int) -> Iterator[int]:
 
 RULES: dict[str, Callable[[Code], Iterator[tuple[str, range]]]] = {
     "armv7l": _literals,
-    "ppc64le": _zeros,
+    "ppc64le": _opcode_zero,
     "s390x": _plt_offsets,
 }

@@ -90,7 +90,7 @@ def _expression(wheel: Wheel, wrong: list[str]) -> str:
     Of any, since the package index shows one expression for a release.
     """
     parts = {_project(upstream) for upstream in upstreams(wheel)}
-    parts |= set[str]().union(*(runtime(wheel).values() if wheel.target else ()))
+    parts |= set[str]().union(*(() if wheel.distribution.pure else runtime(wheel).values()))
     whole = " AND ".join(f"({one})" for one in [wheel.distribution.license, *sorted(_licences_of(parts))])
     stated, spdx = str(wheel.metadata.get("License-Expression", "")), get_spdx_licensing()
     try:
@@ -113,7 +113,7 @@ def _licences_of(parts: set[str]) -> set[str]:
 
 def sbom(wheel: Wheel, wrong: list[str]) -> str:
     """One bill of materials, valid by the schema of CycloneDX 1.6, without any property that it does not know."""
-    if wheel.target is None:
+    if wheel.distribution.pure:
         raise NotApplicable("nothing is compiled in")
     path = _bill_path(wheel)
     wrong.extend(f"another bill of materials: {name}" for name in wheel.files if "/sboms/" in name and name != path)
@@ -126,7 +126,7 @@ def sbom(wheel: Wheel, wrong: list[str]) -> str:
 
 def pedigree(wheel: Wheel, wrong: list[str]) -> str:
     """The bill is of this distribution: each source as the lock has it, with each patch, and what is linked in."""
-    if wheel.target is None:
+    if wheel.distribution.pure:
         raise NotApplicable("nothing is compiled in")
     whole = bill(wheel)
     _root(wheel, whole, wrong)

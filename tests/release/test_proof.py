@@ -29,7 +29,7 @@ LIBRARY = "liblmdb_wheel/lib/liblmdb_bulk.so.0"
 TOOL = "liblmdb_wheel/engines/0.9/bin/mdb_stat"
 BILL = f"{INFO}/sboms/liblmdb-wheel.cdx.json"
 METADATA, WHEEL, RECORD = (f"{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD"))
-BULK = 'void lmdb_bulk_x(char *p) { *p = 0; }'
+BULK = "void lmdb_bulk_x(char *p) { *p = 0; }"
 
 HOST = host("glibc")
 
@@ -38,7 +38,9 @@ pytestmark = pytest.mark.skipif(HOST is None, reason="the table of targets has n
 
 def built(name: str) -> Path:
     """The wheel of a distribution in dist/ that this machine can use."""
-    found = [path for path in DIST.glob(f"{name}-*.whl") if HOST and (HOST.tags[0] in path.name or "-any." in path.name)]
+    found = [
+        path for path in DIST.glob(f"{name}-*.whl") if HOST and (HOST.tags[0] in path.name or "-any." in path.name)
+    ]
     assert len(found) == 1, f"dist/ has {len(found)} wheels of {name} for this machine: `make test` builds them"
     return found[0]
 
@@ -179,7 +181,9 @@ ARCHIVES: tuple[tuple[str, str, Change], ...] = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("check", "words", "change"), ARCHIVES, ids=[f"{check}: {words}" for check, words, _ in ARCHIVES])
+@pytest.mark.parametrize(
+    ("check", "words", "change"), ARCHIVES, ids=[f"{check}: {words}" for check, words, _ in ARCHIVES]
+)
 def test_a_bad_archive_fails(check: str, words: str, change: Change, parts: Parts, tmp_path: Path) -> None:
     """One change, with a RECORD that fits, and the check that it is for says what is wrong."""
     change(parts)
@@ -194,7 +198,10 @@ RECORDS: tuple[tuple[str, Change], ...] = (
     ("is not what RECORD says", lambda parts: parts.edit("liblmdb_wheel/tools.py", "import", "import ")),
     ("not listed: stray.py", lambda parts: parts.files.update({"stray.py": b""})),
     ("listed and not there: liblmdb_wheel/tools.py", lambda parts: parts.files.pop("liblmdb_wheel/tools.py")),
-    ("listed twice", lambda parts: parts.edit(RECORD, "liblmdb_wheel/py.typed,", f"{RECORD},,\nliblmdb_wheel/py.typed,")),
+    (
+        "listed twice",
+        lambda parts: parts.edit(RECORD, "liblmdb_wheel/py.typed,", f"{RECORD},,\nliblmdb_wheel/py.typed,"),
+    ),
     ("is not what RECORD says", lambda parts: parts.edit(RECORD, f"{RECORD},,", f"{RECORD},sha256=x,1")),
 )
 
@@ -229,7 +236,13 @@ LIBRARIES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("check", "words", "source", "flags"), LIBRARIES, ids=[f"{check}: {words}" for check, words, *_ in LIBRARIES]
 )
 def test_a_bad_library_fails(
-    check: str, words: str, source: str, flags: tuple[str, ...], parts: Parts, compile_c: Callable[..., Path], tmp_path: Path
+    check: str,
+    words: str,
+    source: str,
+    flags: tuple[str, ...],
+    parts: Parts,
+    compile_c: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     """A library that was linked wrongly, in place of a good one."""
     library = compile_c(source, tmp_path / "library.so", "-shared", "-s", *flags)
@@ -242,7 +255,9 @@ def test_a_newer_glibc_fails(parts: Parts, compile_c: Callable[..., Path], tmp_p
     assert HOST is not None
     source = "int pthread_create(long *, void *, void *(*)(void *), void *); void lmdb_bulk_x(void) { pthread_create(0, 0, 0, 0); }"
     newer = TARGET.rpartition(".2.")[0] + ".2.34"
-    parts.files[LIBRARY] = compile_c(source, tmp_path / "library.so", "-shared", "-s", SONAME, target=newer).read_bytes()
+    parts.files[LIBRARY] = compile_c(
+        source, tmp_path / "library.so", "-shared", "-s", SONAME, target=newer
+    ).read_bytes()
     wheel = parts.write(tmp_path)
     assert_fails(wheel, "oldest system", "asks for 2.34, and the tag promises 2.17")
     assert_fails(wheel, "auditwheel", f"auditwheel says manylinux_2_34_{HOST.machine}")
@@ -313,8 +328,8 @@ def test_another_machine_fails(compile_c: Callable[..., Path], tmp_path: Path) -
         f"{LIBRARY}.dylib": compile_c(BULK, tmp_path / "b", *BARE, target="x86_64-macos.10.13").read_bytes(),
     }
     wheel = Parts.for_target(target("x86_64-linux-gnu"), files).write(tmp_path)
-    assert_fails(wheel, "machine", "is ELF for aarch64, not ELF for x86_64")
-    assert_fails(wheel, "machine", "is Mach-O for x86_64, not ELF for x86_64")
+    assert_fails(wheel, "machine", "is ELF for aarch64, in a wheel for Linux on x86_64")
+    assert_fails(wheel, "machine", "is Mach-O for x86_64, in a wheel for Linux on x86_64")
 
 
 @pytest.mark.parametrize("triple", ["x86_64-macos.10.13", "aarch64-macos.11.0"])
@@ -370,7 +385,7 @@ PROCESSORS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("riscv64-linux-gnu.2.27", "baseline_rv64",
      {"baseline_rv64+v": "HasVInstructions", "baseline_rv64+zba+zbb": "no instructions of RV64GC"}),
     ("powerpc64le-linux-gnu.2.19", "ppc64le", {"pwr9": "cnttzd", "pwr10": "cnttzd"}),
-    ("s390x-linux-gnu.2.17", "arch11", {"arch13": "no instructions of z13"}),
+    ("s390x-linux-gnu.2.17", "arch8", {"arch9": "no instructions of z10", "arch11": "no instructions of z10"}),
     ("x86_64-macos.10.13", "core2", {"nehalem": "popcnt", "haswell": "vpaddd"}),
     ("aarch64-macos.11.0", "apple_m1", {"apple_m1+sve": "ptrue"}),
     ("x86_64-windows-gnu", "x86_64", {"x86_64_v2": "popcnt", "x86_64_v3": "vpaddd"}),
@@ -385,7 +400,7 @@ def compile_for(triple: str, cpu: str, compile_c: Callable[..., Path], folder: P
     flags = (*BARE, "-s", "-O3", f"-mcpu={cpu}")
     data = compile_c(source, folder / "library", *flags, target=triple).read_bytes()
     file = read(data)
-    return faults(examine(file.code, file.machine, SYSTEM_OF[triple.split("-")[1].split(".")[0]]))
+    return faults(examine(file.code, file.machine, SYSTEM_OF[triple.split("-")[1].split(".", maxsplit=1)[0]]))
 
 
 @pytest.mark.parametrize(("triple", "cpu"), [row[:2] for row in PROCESSORS])
@@ -405,7 +420,9 @@ def test_code_for_a_newer_processor_fails(
 def test_every_baseline_is_tried() -> None:
     """A machine that is added to the table says here which processor is too new for it."""
     tried = {
-        (triple.split("-")[0], SYSTEM_OF[triple.split("-")[1].split(".")[0]]) for triple, _, newer in PROCESSORS if newer
+        (triple.split("-")[0], SYSTEM_OF[triple.split("-")[1].split(".")[0]])
+        for triple, _, newer in PROCESSORS
+        if newer
     }
     names = {"arm": "armv7l", "powerpc64le": "ppc64le"}
     assert {(names.get(machine, machine), system) for machine, system in tried} == set(BASELINES)
@@ -423,7 +440,7 @@ ASSEMBLY: dict[str, tuple[str, tuple[str, ...]]] = {
         "kmovw %k0, %k1", "vcvtph2ps %xmm0, %xmm1", "xgetbv", "xsave (%rax)", "rdrand %eax", "rdtscp",
         "sha1nexte %xmm0, %xmm1", "adcx %eax, %ebx", "prefetchw (%rax)", "tpause %eax",
     )),
-    "aarch64-linux-gnu.2.17": ("generic+v8_6a+sve+sve2+mte+sha3+sm4+fullfp16+fp16fml+mops+cssc", (
+    "aarch64-linux-gnu.2.17": ("generic+v8_6a+crypto+sve+sve2+mte+sha3+sm4+fullfp16+fp16fml+mops+cssc+aes+sha2", (
         "casal x0, x1, [x2]", "ldaddal w0, w1, [x2]", "swpal w0, w1, [x2]", "crc32x w0, w1, x2", "aese v0.16b, v1.16b",
         "sha256h q0, q1, v2.4s", "sqrdmlah v0.4s, v1.4s, v2.4s", "fadd v0.8h, v1.8h, v2.8h", "fadd h0, h1, h2",
         "udot v0.4s, v1.16b, v2.16b", "fcmla v0.4s, v1.4s, v2.4s, #90", "ldapr w0, [x1]", "ldapur w0, [x1, #4]",
@@ -434,7 +451,7 @@ ASSEMBLY: dict[str, tuple[str, tuple[str, ...]]] = {
     "arm-linux-gnueabihf.2.17": ("cortex_a53+fullfp16+dotprod", (
         "sdiv r0, r1, r2", "vadd.i32 q0, q1, q2", "vadd.i32 d0, d1, d2", "vadd.f64 d0, d16, d1", "vfma.f32 s0, s1, s2",
         "vcvtb.f16.f32 s0, s1", "lda r0, [r1]", "crc32w r0, r1, r2", "aese.8 q0, q1", "vrintz.f32 s0, s1",
-        "vadd.f16 s0, s1, s2", "vudot.u8 d0, d1, d2", "dmb ishld", "vseleq.f32 s0, s1, s2",
+        "vadd.f16 s0, s1, s2", "vudot.u8 d0, d1, d2", "vseleq.f32 s0, s1, s2",
     )),
     "riscv64-linux-gnu.2.27": ("baseline_rv64+v+zba+zbb+zbc+zbs+zicond+zfh+zfa+zcb+zicbom+zihintntl", (
         "sh1add a0, a1, a2", "andn a0, a1, a2", "clz a0, a1", "clmul a0, a1, a2", "bset a0, a1, a2", "rev8 a0, a1",
@@ -459,18 +476,20 @@ ASSEMBLY: dict[str, tuple[str, tuple[str, ...]]] = {
 def test_every_feature_is_known(triple: str, compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """One instruction of each feature that later processors brought, each in a function of its own."""
     cpu, texts = ASSEMBLY[triple]
-    functions = "\n".join(f'__attribute__((naked)) void f{n:02}(void) {{ __asm__("{text}"); }}' for n, text in enumerate(texts))
+    functions = "\n".join(
+        f'__attribute__((naked)) void f{n:02}(void) {{ __asm__("{text}"); }}' for n, text in enumerate(texts)
+    )
     flags = (*BARE, f"-mcpu={cpu}", "-fno-asynchronous-unwind-tables", "-Wl,--sort-section=name")
     file = read(compile_c(functions, tmp_path / "library", *flags, target=triple).read_bytes())
     [part] = [part for part in file.code if part.section == ".text"]
     starts = [start for start in part.starts if start][-len(texts) :]
     assert len(starts) == len(texts)
-    known = []
+    known: list[str] = []
     for start, end, text in zip(starts, [*starts[1:], part.address + len(part.data)], texts, strict=True):
         piece = Code(".text", start, part.data[start - part.address : end - part.address])
         if faults(examine([piece], file.machine, "Linux")):
             known.append(text)
-    assert known == [*texts]
+    assert [text for text in texts if text not in known] == []
 
 
 def test_hints_are_harmless(compile_c: Callable[..., Path], tmp_path: Path) -> None:
@@ -520,8 +539,10 @@ def test_data_among_code_is_proved() -> None:
     jump = bytes.fromhex("00f081e0 08000000 fcffffff 1eff2fe1")
     assert not faults(examine([Code(".text", 0, jump)], "armv7l", "Linux"))
     assert faults(examine([Code(".text", 0, jump[4:])], "armv7l", "Linux"))
-    found = examine([Code(".text", 0, bytes(4) + bytes.fromhex("2000804e"))], "ppc64le", "Linux")
+    found = examine([Code(".text", 0, bytes(4) + bytes.fromhex("2000804e"))], "ppc64le", "Linux")  # blr
     assert (found.instructions, sum(found.data.values()), faults(found)) == (1, 4, [])
+    found = examine([Code(".text", 0, bytes.fromhex("07fe 0000 0707"))], "s390x", "Linux")  # br %r14; trap; nopr
+    assert (found.instructions, faults(found)) == (3, [])
 
 
 # -- The whole -------------------------------------------------------------------------------------------------------
