@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
 from release.proof.expectations import ENGINES, LINKS, LINUX_HEADERS, MUSLLINUX, SUFFIXES
@@ -158,5 +158,6 @@ def origin(wheel: Wheel, wrong: list[str]) -> str:
         wrong.extend(f"{name}: its member {member.name} has a time, {member.time}" for member in members)
     for name, file in wheel.native.items():
         if not file.repeatable:
-            wrong.append(f"{name} has the time {file.built} in its header: link it with /Brepro")
+            built = datetime.fromtimestamp(file.built or 0, timezone.utc).replace(tzinfo=None)
+            wrong.append(f"{name} has the time {built} in its header: link it with /Brepro")
     return "no path, no time; every entry is of 1980-01-01"

@@ -112,11 +112,18 @@ def read(data: bytes) -> NativeFile:
     form = format_of(data)
     if form == "ELF" and (elf := lief.ELF.parse(io.BytesIO(data))):
         return _read_elf(elf)
-    if form == "Mach-O" and (universal := lief.MachO.parse(io.BytesIO(data))) and (mach_o := universal.at(0)):
+    if form == "Mach-O" and (mach_o := _one_mach_o(data)):
         return _read_mach_o(mach_o)
     if form == "PE" and (pe := lief.PE.parse(io.BytesIO(data), lief.PE.ParserConfig.all)):
         return _read_pe(pe)
     raise BrokenFileError(f"it begins with {data[:4]!r}, and cannot be read as a native file")
+
+
+def _one_mach_o(data: bytes) -> lief.MachO.Binary | None:
+    """The file for one machine, if it has code at all."""
+    parsed = lief.MachO.parse(io.BytesIO(data))
+    one = parsed.at(0) if parsed and parsed.size else None
+    return one if one and one.get_segment("__TEXT") else None
 
 
 def _machine(*words: str | int) -> str:

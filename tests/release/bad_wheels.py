@@ -16,6 +16,11 @@ VERSION = "0.1.0"
 INFO = f"liblmdb_wheel-{VERSION}.dist-info"
 
 
+# Compiled without a C library, so that no test waits for one.
+BARE = ("-shared", "-nostdlib", "-fno-stack-protector")
+ENTRY = "int DllMainCRTStartup(void *a, int b, void *c) { return 1; }\n"
+
+
 @dataclass
 class Parts:
     """What a wheel is written from, to be changed.
