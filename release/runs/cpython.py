@@ -66,7 +66,9 @@ class Interpreter:
 
 
 GLIBC_2_17 = Interpreter("cpython-3.13-glibc-2.17", "x86_64-linux-gnu.2.17")
-MUSL = Interpreter("cpython-3.13-musl", "x86_64-linux-musl", link=("-dynamic",))
+# Functions that zig's musl has, and the one that runs it need not.
+NEWER_THAN_MUSL_1_2_3 = ("ac_cv_func_preadv2=no", "ac_cv_func_pwritev2=no")
+MUSL = Interpreter("cpython-3.13-musl", "x86_64-linux-musl", ("-dynamic",), NEWER_THAN_MUSL_1_2_3)
 FREE_THREADED = Interpreter("cpython-3.13t", "x86_64-linux-gnu.2.17", options=("--disable-gil",))
 
 
