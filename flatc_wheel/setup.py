@@ -13,14 +13,11 @@ COMPILE = (
     "-std=c++17", "-O2", "-g0", "-DNDEBUG",
     "-DFLATBUFFERS_LOCALE_INDEPENDENT=0",  # musl has no strtod_l; flatc stays in the C locale anyway
     "-fsigned-char",  # as upstream's CMake: the default differs by architecture
-    "-fPIE", "-fstack-protector-strong", "-fno-sanitize=undefined",
+    "-fstack-protector-strong", "-fno-sanitize=undefined",
     "-ffunction-sections", "-fdata-sections",
     f"-ffile-prefix-map={UPSTREAM}/=",
     *(f"-I{UPSTREAM / folder}" for folder in (".", "include", "grpc", "src")),
 )  # fmt: skip
-
-LINK = ("-pie", "-s", "-Wl,--gc-sections", "-Wl,-z,relro", "-Wl,-z,now")
-
 
 # Defines a macro named to_string, so nothing can be compiled after it in one unit.
 ALONE = Path("grpc/src/compiler/java_generator.cc")
@@ -46,8 +43,9 @@ def translation_units(work: Path) -> list[Path]:
 
 
 def build_flatc(toolchain: Toolchain, scripts: Path, work: Path) -> None:
-    objects = toolchain.compile(translation_units(work / "flatc"), COMPILE, work / "flatc")
-    toolchain.link(toolchain.cxx, objects, LINK, scripts / "flatc")
+    form = toolchain.format
+    objects = toolchain.compile(translation_units(work / "flatc"), [*COMPILE, *form.program_compile], work / "flatc")
+    toolchain.link(toolchain.cxx, objects, form.program_link, scripts / f"flatc{form.suffix}")
 
 
 def copy_reflection_schema(_toolchain: Toolchain, package: Path, _work: Path) -> None:
@@ -58,7 +56,6 @@ def copy_reflection_schema(_toolchain: Toolchain, package: Path, _work: Path) ->
 setup(
     **native_wheel(
         "flatc_wheel",
-        libc="musl",
         static=True,
         build_package=copy_reflection_schema,
         scripts=("flatc",),

@@ -7,12 +7,13 @@ that LMDB alone leaves in a prefix, but for the library itself: whatever takes a
 import os
 import re
 import shutil
-import struct
 from pathlib import Path
 
 from setuptools import setup
 
 from sharedlib_loader.build import BuildError, SharedObject, Toolchain, native_wheel, public_names
+from sharedlib_loader.build.elf_dynamic import runpath_to_rpath
+from sharedlib_loader.build.object_formats import ELF, MACH_O, PE
 
 ROOT = Path(__file__).resolve().parent
 UPSTREAM = ROOT / "upstream"
@@ -42,7 +43,8 @@ EXTENSIONS = {
     ),
 }
 
-# What the process that loads a library has, and no library that it could be linked with: CPython's stable ABI.
+# What the process that loads a library has, and no library that it could be linked with: CPython's stable ABI. Such a
+# library is for Linux: elsewhere nobody has tried it, and the binding does without.
 FROM_THE_PROCESS = {"liblmdb_fast.so.0": ("-Wl,-z,undefs",)}
 
 TOOLS = ("mdb_copy", "mdb_drop", "mdb_dump", "mdb_load", "mdb_stat")
@@ -51,18 +53,15 @@ TOOLS = ("mdb_copy", "mdb_drop", "mdb_dump", "mdb_load", "mdb_stat")
 BORROWED_TOOLS = {("0.9", "mdb_drop"): ("1.0", ("-include", str(ROOT / "tools" / "without_modules.h")))}
 
 TOOL_COMPILE = (
-    "-O2", "-g0", "-fPIE", "-pthread", "-fno-sanitize=undefined", "-fstack-protector-strong",
+    "-O2", "-g0", "-fno-sanitize=undefined", "-fstack-protector-strong",
     "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2",
 )  # fmt: skip
 
-TOOL_LINK = (
-    "-pie", "-s", "-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--gc-sections",
-    "-Wl,-rpath,$ORIGIN/../../../lib",  # from engines/<engine>/bin, wherever the package is
-    # RPATH, not RUNPATH: LD_LIBRARY_PATH does not come before it, and it also serves the dlopen of mdb_stat's -m.
-    "-Wl,--disable-new-dtags",
-)  # fmt: skip
+TO_LIBRARIES = "../../../lib"  # from engines/<engine>/bin, wherever the package is
 
-PT_DYNAMIC, DT_RPATH, DT_RUNPATH = 2, 15, 29  # ELF gABI, chapter 5
+# What -llmdb finds in an engine's prefix: wheels hold no symbolic links, and a copy would be another library. A script
+# for GNU's linkers and LLVM's, a stub in text for Apple's, the import library for Windows'.
+LINKS = {ELF: "liblmdb.so", MACH_O: "liblmdb.tbd", PE: "lmdb.lib"}
 
 # As upstream builds it: zig defines NDEBUG with any -O, and LMDB's own consistency checks would be gone.
 FLAGS = ("-UNDEBUG",)
@@ -94,6 +93,8 @@ def build_engines(toolchain: Toolchain, package: Path, work: Path) -> None:
 
 def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
     for name, (soname, sources, prefixes, engines) in EXTENSIONS.items():
+        if soname in FROM_THE_PROCESS and toolchain.format is not ELF:
+            continue
         header = ROOT / name
         included = dict.fromkeys([UPSTREAM / f"lmdb-{engines[0]}", *((ROOT / source).parent for source in sources)])
         library = SharedObject(
@@ -109,32 +110,28 @@ def build_extensions(toolchain: Toolchain, package: Path, work: Path) -> None:
 
 
 def build_tools(toolchain: Toolchain, package: Path, work: Path) -> None:
-    for engine, (soname, _) in ENGINES.items():
+    form = toolchain.format
+    for engine, (soname, engine_sources) in ENGINES.items():
+        folder = UPSTREAM / f"lmdb-{engine}"
+        libraries = LIBRARIES.get((engine, toolchain.libc), ())
+        if form is PE:
+            # Windows finds no library from a program's folder but beside it: the engine goes into each tool.
+            engine_flags = [*TOOL_COMPILE, *FLAGS, f"-ffile-prefix-map={folder}/="]
+            engine_code = toolchain.compile([folder / name for name in engine_sources], engine_flags, work / engine)
+            link = [*form.program_link, *libraries]
+        else:
+            engine_code = [package / "lib" / form.file_name(soname)]
+            link = [*form.program_link, *form.run_path(TO_LIBRARIES)]
         for tool in TOOLS:
             origin, flags = BORROWED_TOOLS.get((engine, tool), (engine, ()))
             source = UPSTREAM / f"lmdb-{origin}" / f"{tool}.c"
-            included = (f"-I{UPSTREAM / f'lmdb-{engine}'}", f"-ffile-prefix-map={source.parent}/=")
-            objects = toolchain.compile([source], [*TOOL_COMPILE, *included, *flags], work / f"{tool}-{engine}")
-            output = package / "engines" / engine / "bin" / tool
-            toolchain.link(toolchain.cc, [*objects, package / "lib" / soname], TOOL_LINK, output)
-            if toolchain.cache:
+            included = (f"-I{folder}", f"-ffile-prefix-map={source.parent}/=")
+            tool_flags = [*TOOL_COMPILE, *form.program_compile, *included, *flags]
+            objects = toolchain.compile([source], tool_flags, work / f"{tool}-{engine}")
+            output = package / "engines" / engine / "bin" / (tool + form.suffix)
+            toolchain.link_dynamic([*objects, *engine_code], link, output, work / f"{tool}-{engine}")
+            if form is ELF and toolchain.cache:
                 runpath_to_rpath(output)
-
-
-def runpath_to_rpath(program: Path) -> None:
-    """Do what ``--disable-new-dtags`` asks for: zig 0.17.0 takes it, and does not hand it to its linker.
-
-    For the targets of zig here, which are 64-bit and little-endian.
-    """
-    data = bytearray(program.read_bytes())
-    headers = struct.unpack_from("<Q14xHH", data, 32)  # e_phoff, e_phentsize, e_phnum
-    for at in range(headers[0], headers[0] + headers[1] * headers[2], headers[1]):
-        p_type, p_offset, p_filesz = struct.unpack_from("<I4xQ16xQ", data, at)
-        if p_type == PT_DYNAMIC:
-            for entry in range(p_offset, p_offset + p_filesz, 16):
-                if struct.unpack_from("<q", data, entry) == (DT_RUNPATH,):
-                    struct.pack_into("<q", data, entry, DT_RPATH)
-    program.write_bytes(data)
 
 
 def version_of(header: Path) -> str:
@@ -150,12 +147,25 @@ def fill(template: str, target: Path, **values: str) -> None:
     target.write_text(re.sub(r"@(\w+)@", lambda match: values[match[1]], text), encoding="utf-8")
 
 
-def write_link_files(package: Path) -> None:
+def write_link(toolchain: Toolchain, library: Path, prefix: Path) -> None:
+    """Write what ``-llmdb`` finds in an engine's prefix."""
+    form = toolchain.format
+    link = prefix / "lib" / LINKS[form]
+    if form is PE:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(library.with_suffix(".lib"), link)
+        return
+    symbols = ", ".join(f"_{name}" for name in public_names(prefix / "include" / "lmdb.h", "mdb_"))
+    fill(f"{link.name}.in", link, library=library.name, machine=toolchain.machine, symbols=symbols)
+
+
+def write_link_files(toolchain: Toolchain, package: Path) -> None:
     """Write what ``-llmdb``, pkg-config and CMake find the libraries by, each relative to its own place."""
+    form = toolchain.format
     versions = {engine: version_of(package / "engines" / engine / "include" / "lmdb.h") for engine in ENGINES}
     for engine, (soname, _) in ENGINES.items():
         prefix = package / "engines" / engine
-        fill("liblmdb.so.in", prefix / "lib" / "liblmdb.so", soname=soname)
+        write_link(toolchain, package / "lib" / toolchain.format.file_name(soname), prefix)
         # An engine is known by its name everywhere. In its prefix it is also called as upstream and distributions call
         # the file; and where no prefix was chosen, that name is the default engine's, which is what they have.
         places = [package / "lib" / "pkgconfig" / f"lmdb-{engine}.pc", prefix / "lib" / "pkgconfig" / "lmdb.pc"]
@@ -164,9 +174,16 @@ def write_link_files(package: Path) -> None:
         for place in places:
             way = os.path.relpath(prefix, place.parent)
             fill("lmdb.pc.in", place, prefix=way, engine=engine, version=versions[engine], soname=soname)
-    targets = [f'lmdb-{engine} {soname} "engines/{engine}/include"' for engine, (soname, _) in ENGINES.items()]
-    linkable = {name: soname for name, (soname, *_) in EXTENSIONS.items() if soname not in FROM_THE_PROCESS}
-    targets += [f'{Path(name).stem.replace("_", "-")} {soname} ""' for name, soname in linkable.items()]
+    linkable = {f"lmdb-{engine}": (soname, f"engines/{engine}/include") for engine, (soname, _) in ENGINES.items()}
+    linkable |= {
+        Path(name).stem.replace("_", "-"): (soname, "")
+        for name, (soname, *_) in EXTENSIONS.items()
+        if soname not in FROM_THE_PROCESS
+    }
+    targets = [
+        f'{name} {form.recorded_name(soname)} {form.file_name(soname)} {form.linked_name(soname)} "{include}"'
+        for name, (soname, include) in linkable.items()
+    ]
     cmake = package / "lib" / "cmake" / "liblmdb"
     libraries = "\n".join(f"_liblmdb_add_library({target})" for target in targets)
     fill("liblmdb-config.cmake.in", cmake / "liblmdb-config.cmake", libraries=libraries)
@@ -178,7 +195,7 @@ def build_package(toolchain: Toolchain, package: Path, work: Path) -> None:
     build_engines(toolchain, package, work)
     build_extensions(toolchain, package, work)
     build_tools(toolchain, package, work)
-    write_link_files(package)
+    write_link_files(toolchain, package)
 
 
 setup(**native_wheel("liblmdb_wheel", build_package=build_package))

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from packaging.tags import sys_tags
+from packaging.utils import parse_wheel_filename
 
 from sharedlib_loader.build import host
 
@@ -59,10 +61,15 @@ def python(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def built() -> Callable[[str], Path]:
-    """The one file in dist/ that matches a pattern."""
+    """The one file in dist/ that matches a pattern; of wheels, the one that this interpreter installs."""
+    accepted = set(sys_tags())
 
     def built(pattern: str) -> Path:
-        found = list(DIST.glob(pattern))
+        found = [
+            path
+            for path in DIST.glob(pattern)
+            if path.suffix != ".whl" or accepted & parse_wheel_filename(path.name)[3]
+        ]
         assert len(found) == 1, f"dist/ has {len(found)} files {pattern}: `make test` builds them"
         return found[0]
 

@@ -12,10 +12,13 @@ from sharedlib_loader.build import (
     TARGETS,
     BuildError,
     SharedObject,
+    Target,
     Toolchain,
+    elf_dynamic,
     host,
     public_names,
     runtime_libraries,
+    targets,
     toolchain,
 )
 from sharedlib_loader.build.object_formats import ELF, MACH_O, PE, hide_symbols
@@ -35,9 +38,9 @@ def zig(tmp_path: Path) -> Toolchain:
 def test_zig_is_the_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without CC it is the zig of the ziglang distribution, for the row of this machine, with the row's tags."""
     monkeypatch.delenv("CC", raising=False)
-    chosen, row = Toolchain.choose("glibc", tmp_path), host("glibc")
+    chosen, row = Toolchain.choose(tmp_path), host()
     assert row is not None
-    assert chosen.cc[1:] == ("cc", "-target", row.triple)
+    assert chosen.cc[1:] == ("cc", "-target", row.triple, "-mcpu=baseline")
     assert Path(chosen.cc[0]).parent.name == "ziglang"
     assert chosen.tags == row.tags
 
@@ -46,7 +49,9 @@ def test_cc_overrides_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     """CC and CXX replace zig, and the wheel's tag then promises this kind of machine alone."""
     monkeypatch.setenv("CC", "ccache gcc -m64")
     monkeypatch.setenv("CXX", "g++")
-    chosen = Toolchain.choose("musl", tmp_path)
+    chosen, row = Toolchain.choose(tmp_path), host()
+    assert row is not None
+    assert (chosen.libc, chosen.machine) == (row.libc, row.machine)
     assert (chosen.cc, chosen.cxx) == (("ccache", "gcc", "-m64"), ("g++",))
     assert chosen.tags == (sysconfig.get_platform().replace("-", "_").replace(".", "_"),)
 
@@ -56,16 +61,79 @@ def test_no_compiler_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setitem(sys.modules, "ziglang", None)
     with pytest.raises(BuildError, match="there is no compiler: pip install ziglang, or set CC and CXX"):
-        Toolchain.choose("glibc", tmp_path)
+        Toolchain.choose(tmp_path)
 
 
-def test_an_unknown_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without a row in the table is told apart, and CC is the way out."""
+@pytest.mark.parametrize(
+    ("accepted", "libc"),
+    [(["manylinux_2_36_pdp11", "linux_pdp11"], "glibc"), (["musllinux_1_2_pdp11", "linux_pdp11"], "musl")],
+)
+def test_an_unknown_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, accepted: list[str], libc: str) -> None:
+    """A machine without a row in the table is told apart, and CC is the way out, for its C library."""
     monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(targets, "platform_tags", lambda: iter(accepted))
     monkeypatch.setattr("platform.machine", lambda: "pdp11")
-    assert host("glibc") is None
-    with pytest.raises(BuildError, match=r"targets\.py has no row for this machine and glibc: set CC and CXX"):
-        Toolchain.choose("glibc", tmp_path)
+    assert host() is host("glibc") is None
+    with pytest.raises(BuildError, match=r"^targets\.py has no row for this machine: set CC and CXX"):
+        Toolchain.choose(tmp_path)
+    monkeypatch.setenv("CC", "cc")
+    chosen = Toolchain.choose(tmp_path)
+    assert (chosen.machine, chosen.libc, chosen.flags) == ("pdp11", libc, ())
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_the_host_is_the_row_whose_wheels_are_installed(monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
+    """On each platform of the table, an interpreter that accepts the row's tag builds that row."""
+    monkeypatch.setattr(targets, "platform_tags", lambda: iter(["newer", target.tags[-1], "older"]))
+    assert host() is target
+    assert host(target.libc) is target
+
+
+@pytest.mark.parametrize(("system", "libc"), [("darwin", "libSystem"), ("win32", "UCRT")])
+def test_systems_with_one_c_library(monkeypatch: pytest.MonkeyPatch, system: str, libc: str) -> None:
+    """Elsewhere than on Linux, the system says what the C library is."""
+    monkeypatch.setattr("sys.platform", system)
+    assert targets.system_libc() == libc
+
+
+def test_another_platform_is_named_by_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SHAREDLIB_TARGET names a row; a name that is in no row is refused, with those that are."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("SHAREDLIB_TARGET", "manylinux_armv7l")
+    chosen = Toolchain.choose(tmp_path)
+    assert chosen.cc[1:] == ("cc", "-target", "arm-linux-gnueabihf.2.17", "-mcpu=baseline-neon-d32")
+    assert chosen.tags == ("manylinux2014_armv7l", "manylinux_2_17_armv7l")
+    monkeypatch.setenv("SHAREDLIB_TARGET", "linux_armv7l")
+    with pytest.raises(BuildError, match=r"^SHAREDLIB_TARGET is 'linux_armv7l', .* choose one of manylinux_x86_64, "):
+        Toolchain.choose(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"), [("manylinux_armv7l", ("linux_armv7l",)), ("macosx_arm64", ("macosx_11_0_arm64",))]
+)
+def test_cc_for_another_platform(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, tags: tuple[str, ...]
+) -> None:
+    """CC may be a cross compiler; on Linux nobody knows what C library it links, and the tag promises none."""
+    monkeypatch.setenv("CC", "cross-cc")
+    monkeypatch.setenv("SHAREDLIB_TARGET", name)
+    assert Toolchain.choose(tmp_path).tags == tags
+
+
+@pytest.mark.parametrize("name", ["manylinux_riscv64", "musllinux_x86_64", "macosx_arm64", "win_amd64"])
+def test_executables_for_either_c_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    """Executables that link nothing are one build for both C libraries of Linux; elsewhere they are the row's."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("SHAREDLIB_TARGET", name)
+    row = next(target for target in TARGETS if target.name == name)
+    chosen = Toolchain.choose(tmp_path, static=True)
+    if row.format is not ELF:
+        assert (chosen.cc[3], chosen.tags) == (row.triple, row.tags)
+        return
+    manylinux = next(target for target in TARGETS if (target.libc, target.machine) == ("glibc", row.machine))
+    assert chosen.cc[3] == f"{row.machine}-linux-musl"
+    assert chosen.tags == (*manylinux.tags, f"musllinux_1_2_{row.machine}")
+    assert {one.name for one in chosen.runtime} == {"zig", "libcxx", "libcxxabi", "libunwind", "musl"}
 
 
 def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -74,7 +142,7 @@ def test_a_compiler_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path:
     source = tmp_path / "a.c"
     source.write_text("int a;")
     with pytest.raises(BuildError, match=r"no-such-compiler cannot be run: No such file or directory. Correct CC"):
-        Toolchain.choose("glibc", tmp_path).compile([source], [], tmp_path)
+        Toolchain.choose(tmp_path).compile([source], [], tmp_path)
 
 
 def test_an_error_of_the_compiler_is_shown(zig: Toolchain, tmp_path: Path) -> None:
@@ -207,14 +275,64 @@ def test_a_compiler_that_hides_a_version(monkeypatch: pytest.MonkeyPatch) -> Non
     import ziglang
 
     folder = Path(ziglang.__file__).parent
-    assert [one.name for one in runtime_libraries.of_zig(folder)] == ["zig", "libcxx", "libcxxabi", "libunwind", "musl"]
+    assert [one.name for one in runtime_libraries.of_zig(folder, "musl", static=True)][-1] == "musl"
     place, _ = runtime_libraries.MUSL_VERSION
-    monkeypatch.setattr(runtime_libraries, "ROWS", (("musl", "MIT", "libc/musl/COPYRIGHT", (place, "no version")),))
+    rows = (("musl", "MIT", "libc/musl/COPYRIGHT", (place, "no version")),)
+    monkeypatch.setitem(runtime_libraries.OF_THE_LIBC, ("musl", True), rows)
     with pytest.raises(ValueError, match=r"version\.h does not give a version: correct the table in runtime_libraries"):
-        runtime_libraries.of_zig(folder)
+        runtime_libraries.of_zig(folder, "musl", static=True)
+
+
+@pytest.mark.parametrize(
+    ("libc", "static", "linked"),
+    [
+        ("glibc", False, {"zig"}),
+        ("musl", False, {"zig"}),
+        ("musl", True, {"zig", "libcxx", "libcxxabi", "libunwind", "musl"}),
+        ("libSystem", False, {"zig"}),
+        ("libSystem", True, {"zig", "libcxx", "libcxxabi", "libunwind"}),
+        ("UCRT", False, {"zig", "mingw-w64"}),
+        ("UCRT", True, {"zig", "libcxx", "libcxxabi", "libunwind", "mingw-w64"}),
+    ],
+)
+def test_what_is_linked_in(libc: str, *, static: bool, linked: set[str]) -> None:
+    """Each platform adds what its files have inside of the compiler's libraries, with a version of three numbers."""
+    import ziglang
+
+    found = runtime_libraries.of_zig(Path(ziglang.__file__).parent, libc, static=static)
+    assert {one.name for one in found} == linked
+    assert all(one.version.count(".") == 2 and one.text.exists() for one in found)
 
 
 def test_the_table_has_unique_rows() -> None:
-    """A machine and a C library choose one row."""
-    keys = [(target.machine, target.libc) for target in TARGETS]
-    assert len(set(keys)) == len(keys)
+    """A name, a tag, or a machine and a C library, choose one row."""
+    for keys in (
+        [target.name for target in TARGETS],
+        [tag for target in TARGETS for tag in target.tags],
+        [(target.machine, target.libc) for target in TARGETS],
+    ):
+        assert len(set(keys)) == len(keys)
+
+
+# -- what the linker has no option for -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["manylinux_x86_64", "manylinux_armv7l", "manylinux_s390x"])
+def test_a_library_is_forgotten(name: str, tmp_path: Path) -> None:
+    """One DT_NEEDED goes, in files of each word size and byte order, and the rest stays as it was."""
+    target = next(target for target in TARGETS if target.name == name)
+    zig = Toolchain.zig(target, tmp_path / "cache")
+    objects = zig.nothing(tmp_path)
+    for library in ("one", "two"):
+        flags = [*toolchain.EMPTY, f"-Wl,-soname,{library}"]
+        zig.link(zig.cc, objects, flags, tmp_path / f"{library}.so")
+    path = tmp_path / "needs.so"
+    flags = [*toolchain.EMPTY, "-Wl,-rpath,$ORIGIN", "-Wl,-soname,needs", "-Wl,--no-as-needed"]
+    zig.link(zig.cc, objects, [*flags, str(tmp_path / "one.so"), str(tmp_path / "two.so")], path)
+    elf_dynamic.forget_needed(path, "one")
+    elf_dynamic.runpath_to_rpath(path)
+    elf = Elf(path.read_bytes())
+    assert (elf.needed, elf.soname) == ({"two"}, "needs")
+    assert [entry.rpath for entry in elf.run_paths] == ["$ORIGIN"]
+    with pytest.raises(ValueError, match="'one' is not in list"):
+        elf_dynamic.forget_needed(path, "one")

@@ -102,6 +102,7 @@ def test_the_wheel_has_these_files_and_no_others(files: Files) -> None:
         "licenses/upstream/lmdb-1.0/COPYRIGHT",
         "licenses/upstream/lmdb-1.0/LICENSE",
         "licenses/upstream/monocypher/LICENSE.txt",
+        "licenses/zig/LICENSE",
     }
 
 

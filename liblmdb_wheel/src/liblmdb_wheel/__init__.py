@@ -76,10 +76,11 @@ def _shipped(
     marks: tuple[str, ...] = (),
     implementation: str | None = None,
 ) -> SharedLibrary:
+    file, recorded = sharedlib_loader.native_names(soname)
     return SharedLibrary(
         name=name,
-        soname=soname,
-        path=os.path.join(_PACKAGE, "lib", soname),
+        soname=recorded,
+        path=os.path.join(_PACKAGE, "lib", file),
         version=version,
         distribution="liblmdb-wheel",
         version_of=version_of,

@@ -7,6 +7,7 @@ of that LMDB alone would be: ``include/lmdb.h``, ``lib/liblmdb.so``, ``lib/pkgco
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path, PurePath
 
 import liblmdb_wheel
@@ -41,8 +42,17 @@ def cflags(engine: str) -> list[str]:
 
 
 def libs(engine: str) -> list[str]:
-    """Linker flags: the exact file, by its SONAME; no RPATH, since the loader's preload makes it needless."""
+    """Linker flags: the exact file, by its SONAME; no RPATH, since the loader's preload makes it needless.
+
+    The linkers of macOS and Windows have no such flag: there it is ``-llmdb``, in the engine's own folder.
+    """
+    if sys.platform in _ORIGINS:
+        return [f"-L{prefix(engine) / 'lib'}", "-llmdb"]
     return [f"-L{liblmdb_wheel.library_dir()}", f"-l:{liblmdb_wheel.engines()[engine].soname}"]
+
+
+# What stands for a file's own folder where that is not ``$ORIGIN``: see ld.so(8), dyld(1). Windows has no such thing.
+_ORIGINS = {"darwin": "@loader_path", "win32": None}
 
 
 def rpath_from(folder: str | os.PathLike[str]) -> str:
@@ -54,18 +64,23 @@ def rpath_from(folder: str | os.PathLike[str]) -> str:
             folder that this package is in now.
 
     Returns:
-        A path that begins with ``$ORIGIN``, for which the dynamic loader puts the file's folder (ld.so(8)).
+        A path that begins with ``$ORIGIN`` (on macOS ``@loader_path``), for which the dynamic loader puts the file's
+        folder.
 
     Raises:
-        ValueError: the folder is outside site-packages, from where no relative path is certain.
+        ValueError: the folder is outside site-packages, from where no relative path is certain; or on Windows, where
+            only :func:`liblmdb_wheel.load` leads to the libraries.
     """
+    origin = _ORIGINS.get(sys.platform, "$ORIGIN")
+    if origin is None:
+        raise ValueError("Windows has no RPATH: call liblmdb_wheel.load() before what needs the library")
     site_packages = _PACKAGE.parent
     path = PurePath(os.path.normpath(folder))
     if path.is_absolute():
         path = PurePath(os.path.relpath(os.path.realpath(path), site_packages))
     if ".." in path.parts:
         raise ValueError(f"{os.fspath(folder)!r} is not in the site-packages folder {site_packages}")
-    return "/".join(["$ORIGIN", *[".."] * len(path.parts), _PACKAGE.name, "lib"])
+    return "/".join([origin, *[".."] * len(path.parts), _PACKAGE.name, "lib"])
 
 
 def auditwheel_excludes() -> list[str]:

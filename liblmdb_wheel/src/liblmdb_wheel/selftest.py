@@ -77,6 +77,8 @@ _MDB_RDONLY = 0x20000
 
 
 def _fast_loads() -> str:
+    if sys.platform != "linux":
+        return "not here, it is for Linux"
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return "not here, it is for CPython with its lock"
     return f"interface {liblmdb_wheel.load_fast().version}"
@@ -161,7 +163,13 @@ def _output(tool: str, engine: str, *arguments: str) -> str:
 # -- what compilers and build systems read ---------------------------------------------------------------------------
 
 
+# What -llmdb finds, and how it names the library: the linkers of each system read something else.
+_LINKS = {"darwin": ("liblmdb.tbd", r"^install-name: '@rpath/(.*)'$"), "win32": ("lmdb.lib", None)}
+_LINKER_SCRIPT = ("liblmdb.so", r"^INPUT\((.*)\)$")
+
+
 def _pkgconfig(engine: str) -> str:
+    link, _ = _LINKS.get(sys.platform, _LINKER_SCRIPT)
     folders = {linking.pkgconfig_dir(engine), linking.prefix(engine) / "lib" / "pkgconfig"}
     files = [folder / "lmdb.pc" for folder in folders]
     files.append(linking.pkgconfig_dir(liblmdb_wheel.DEFAULT_ENGINE) / f"lmdb-{engine}.pc")
@@ -170,7 +178,7 @@ def _pkgconfig(engine: str) -> str:
         _expect(fields["Version"], liblmdb_wheel.engines()[engine].version, f"the version in {file}")
         include, library = fields["Cflags"].removeprefix("-I"), fields["Libs"].removeprefix("-L").split(" -l")[0]
         _expect_same(Path(include), liblmdb_wheel.include_dir(engine), file)
-        _expect_same(Path(library, "liblmdb.so"), linking.prefix(engine) / "lib" / "liblmdb.so", file)
+        _expect_same(Path(library, link), linking.prefix(engine) / "lib" / link, file)
     return ", ".join(sorted({file.name for file in files}))
 
 
@@ -188,26 +196,32 @@ def _pc_fields(file: Path) -> dict[str, str]:
 
 
 def _linker_script(engine: str) -> str:
-    script = linking.prefix(engine) / "lib" / "liblmdb.so"
-    named = re.findall(r"^INPUT\((.*)\)$", script.read_text(encoding="utf-8"), re.MULTILINE)
-    _expect(len(named), 1, f"the number of files in {script}")
-    _expect_same(script.parent / named[0], liblmdb_wheel.library_path(engine), script)
-    return f"{script} leads to {liblmdb_wheel.engines()[engine].soname}"
+    name, pattern = _LINKS.get(sys.platform, _LINKER_SCRIPT)
+    link, library = linking.prefix(engine) / "lib" / name, liblmdb_wheel.library_path(engine)
+    if pattern is None:
+        _expect(link.read_bytes(), library.with_suffix(".lib").read_bytes(), f"the import library {link}")
+    else:
+        named = re.findall(pattern, link.read_text(encoding="utf-8"), re.MULTILINE)
+        _expect(len(named), 1, f"the number of files in {link}")
+        # By its path from the script, or by the name that the library has everywhere.
+        _expect_same((link if "/" in named[0] else library).parent / named[0], library, link)
+    return f"{link} leads to {liblmdb_wheel.engines()[engine].soname}"
 
 
 def _cmake() -> str:
     config = linking.cmake_dir() / "liblmdb-config.cmake"
     calls = re.findall(
-        r'^_liblmdb_add_library\((\S+) (\S+) "(.*)"\)$', config.read_text(encoding="utf-8"), re.MULTILINE
+        r'^_liblmdb_add_library\((\S+) (\S+) (\S+) (\S+) "(.*)"\)$', config.read_text(encoding="utf-8"), re.MULTILINE
     )
-    _expect(sorted(soname for _, soname, _ in calls), sorted(linking.sonames()), f"the libraries in {config}")
-    for _, soname, include in calls:
-        _expect_there(liblmdb_wheel.library_dir() / soname)
+    _expect(sorted(recorded for _, recorded, *_ in calls), sorted(linking.sonames()), f"the libraries in {config}")
+    for _, _, file, linked, include in calls:
+        for name in (file, linked):
+            _expect_there(liblmdb_wheel.library_dir() / name)
         _expect_there(liblmdb_wheel.library_dir().parent / include)
     versions = config.with_name("liblmdb-config-version.cmake").read_text(encoding="utf-8")
     shipped = " ".join(library.version for library in liblmdb_wheel.engines().values())
     _expect(f"IN ITEMS {shipped})" in versions, True, f"that {shipped} are in the version file")
-    return ", ".join(f"liblmdb::{name}" for name, _, _ in calls)
+    return ", ".join(f"liblmdb::{name}" for name, *_ in calls)
 
 
 def _entry_points() -> str:

@@ -9,6 +9,7 @@ and calls ``execv``: the process, its signals and its exit status are then the t
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 
 import liblmdb_wheel
@@ -24,7 +25,8 @@ TOOLS = {"mdb_copy": "mw", "mdb_drop": "msw", "mdb_dump": "fimsw", "mdb_load": "
 
 def tool_path(tool: str, engine: str) -> str:
     """The executable of an engine's tool."""
-    return os.fspath(liblmdb_wheel.include_dir(engine).parent / "bin" / tool)
+    suffix = ".exe" if sys.platform == "win32" else ""
+    return os.fspath(liblmdb_wheel.include_dir(engine).parent / "bin" / (tool + suffix))
 
 
 def run(tool: str) -> NoReturn:
@@ -34,6 +36,8 @@ def run(tool: str) -> NoReturn:
         engine, arguments = choose(tool, arguments)
     except (DataFormatError, OSError) as error:
         sys.exit(f"{tool}: {error}")
+    if sys.platform == "win32":  # execv ends this process there, and whoever waits for it, before the tool does
+        sys.exit(subprocess.run([tool_path(tool, engine), *arguments], check=False).returncode)
     os.execv(tool_path(tool, engine), [program, *arguments])  # noqa: S606 (no shell is wanted)
 
 

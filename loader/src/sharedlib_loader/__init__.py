@@ -23,6 +23,7 @@ from sharedlib_loader._runtime import (
     SharedLibraryError,
     SwitchError,
     load,
+    native_names,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "SwitchError",
     "find",
     "load",
+    "native_names",
     "providers",
 ]
 

@@ -48,6 +48,7 @@ __all__ = [
     "SharedLibraryError",
     "SwitchError",
     "load",
+    "native_names",
 ]
 
 
@@ -274,6 +275,20 @@ class LibraryConflictWarning(UserWarning):
 
 class SwitchError(SharedLibraryError):
     """The environment switch has a value that is neither ``wheel`` nor ``system`` nor an absolute path."""
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def native_names(soname: str) -> tuple[str, str]:
+    """What this system calls a library that is ``libname.so.1`` on Linux, for a provider's description of it.
+
+    Returns:
+        The name of its file, and what whoever links it records, which is the ``soname`` of a :class:`SharedLibrary`:
+        both ``libname.so.1`` on Linux; ``libname.1.dylib`` and ``@rpath/libname.1.dylib`` on macOS; both
+        ``libname-1.dll`` on Windows.
+    """
+    return _platform.file_name(soname), _platform.recorded_name(soname)
 
 
 # -- loading ---------------------------------------------------------------------------------------------------------
@@ -683,7 +698,7 @@ _MACHINES = {
     258: "loongarch",
 }  # fmt: skip
 _HEADER_SIZE = 64  # of a 64-bit file; a 32-bit one has 52 bytes, and code after them
-_PT_LOAD, _PT_DYNAMIC = 1, 2
+_PT_LOAD, PT_DYNAMIC = 1, 2
 DT_NEEDED, DT_STRTAB, DT_SONAME, DT_RPATH, DT_RUNPATH = 1, 5, 14, 15, 29
 _NAME_SIZE = 4096  # bytes read for a name; no path is longer
 
@@ -718,7 +733,7 @@ class ElfFile:
         return all(
             p_offset + p_filesz <= size
             for p_type, p_offset, _, p_filesz in self.segments()
-            if p_type in (_PT_LOAD, _PT_DYNAMIC)
+            if p_type in (_PT_LOAD, PT_DYNAMIC)
         )
 
     def segments(self) -> list[tuple[int, int, int, int]]:
@@ -742,7 +757,7 @@ class ElfFile:
     def _dynamic(self) -> list[tuple[int, int]]:
         layout = struct.Struct(self.order + ("qQ" if self.is_64 else "iI"))
         for p_type, p_offset, _, p_filesz in self.segments():
-            if p_type == _PT_DYNAMIC:
+            if p_type == PT_DYNAMIC:
                 table = self._at(p_offset, p_filesz)
                 return list(layout.iter_unpack(table[: len(table) // layout.size * layout.size]))
         return []
@@ -785,6 +800,14 @@ _RTLD_DI_LINKMAP = 2  # <dlfcn.h>: the same on every architecture, with glibc an
 class _Elf:
     """Linux, with glibc or musl."""
 
+    def file_name(self, soname: str) -> str:
+        """What the file of a library is called whose SONAME this is on Linux."""
+        return soname
+
+    def recorded_name(self, soname: str) -> str:
+        """What whoever links such a library records of it."""
+        return self.file_name(soname)
+
     def has_name(self, stream: BinaryIO, soname: str) -> bool:
         """True where the file calls itself ``soname``; :class:`_Unfit` where it cannot work."""
         file = ElfFile(stream)
@@ -799,7 +822,7 @@ class _Elf:
         if file.architecture != mine:
             cause = f"this interpreter is built for {mine}"
             raise _Unfit(f"the file is built for {file.architecture}", "wrong architecture", cause)
-        if not any(p_type == _PT_DYNAMIC for p_type, *_ in file.segments()):
+        if not any(p_type == PT_DYNAMIC for p_type, *_ in file.segments()):
             raise _Unfit("the file is not a shared library", "no dynamic section", "it is a static program")
         return file.names(DT_SONAME) == [soname]
 
@@ -849,6 +872,13 @@ class _MachO(_Elf):
     # Of 64-bit and 32-bit files in the order of the machine, and of files for several architectures (<mach-o/*.h>).
     _MAGIC = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 
+    def file_name(self, soname: str) -> str:
+        stem, _, version = soname.partition(".so")
+        return f"{stem}{version}.dylib"
+
+    def recorded_name(self, soname: str) -> str:
+        return f"@rpath/{self.file_name(soname)}"
+
     def has_name(self, stream: BinaryIO, soname: str) -> bool:  # noqa: ARG002
         if stream.read(4) not in self._MAGIC:
             raise _Unfit("the file is not a shared library", "no Mach-O header", "it is empty or was overwritten")
@@ -874,6 +904,10 @@ class _Windows(_Elf):
     A module that is loaded already is known by its file name without the folder, and the first of a name wins: what
     is called SONAME here. There is no global scope.
     """
+
+    def file_name(self, soname: str) -> str:
+        stem, _, version = soname.partition(".so")  # with a hyphen, as MinGW's tools have it
+        return f"{stem}{version.replace('.', '-', 1)}.dll"
 
     def has_name(self, stream: BinaryIO, soname: str) -> bool:  # noqa: ARG002
         if stream.read(2) != b"MZ":

@@ -7,7 +7,18 @@ every host; ``CC`` and ``CXX`` in the environment replace it.
 
 from sharedlib_loader.build.setuptools_commands import native_wheel
 from sharedlib_loader.build.shared_object import SharedObject, public_names
-from sharedlib_loader.build.targets import TARGETS, Target, host
+from sharedlib_loader.build.targets import TARGETS, Target, chosen, for_executables, host
 from sharedlib_loader.build.toolchain import BuildError, Toolchain
 
-__all__ = ["TARGETS", "BuildError", "SharedObject", "Target", "Toolchain", "host", "native_wheel", "public_names"]
+__all__ = [
+    "TARGETS",
+    "BuildError",
+    "SharedObject",
+    "Target",
+    "Toolchain",
+    "chosen",
+    "for_executables",
+    "host",
+    "native_wheel",
+    "public_names",
+]

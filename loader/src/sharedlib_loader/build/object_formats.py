@@ -1,30 +1,59 @@
 """The three formats of native files: what a library is called in each, how its exports are listed, and its flags.
 
 A library is described once, by its SONAME (``libname.so.1``), as ELF has it. Each format makes its own names of that.
+Programs, too, have a name and flags in each.
 """
 
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+
+from sharedlib_loader._runtime import _Elf, _MachO, _Windows
 
 
-class ObjectFormat(Protocol):
+class ObjectFormat(ABC):
     """What differs between the formats when a library is built.
 
     Attributes:
+        names: the loader's rules for the names of libraries.
         compile: compiler flags of a library's sources.
         link: linker flags of a library.
+        program_compile: compiler flags of a program's sources.
+        program_link: linker flags of a program.
+        suffix: what the name of a program ends with.
     """
 
+    names: _Elf
     compile: tuple[str, ...]
     link: tuple[str, ...]
+    program_compile: tuple[str, ...]
+    program_link: tuple[str, ...]
+    suffix: str
 
     def file_name(self, soname: str) -> str:
-        """What a library's file is called, which is how whoever links it finds it again."""
+        """What a library's file is called."""
+        return self.names.file_name(soname)
 
+    def recorded_name(self, soname: str) -> str:
+        """What whoever links a library records of it, to find it again."""
+        return self.names.recorded_name(soname)
+
+    def linked_name(self, soname: str) -> str:
+        """The file that a linker is given: the library itself, or one beside it."""
+        return self.file_name(soname)
+
+    @abstractmethod
+    def run_path(self, way: str) -> list[str]:
+        """The linker flags by which a program finds its libraries: ``way`` leads to them from the program's folder.
+
+        Raises:
+            ValueError: programs of this format find no library but beside themselves, or by ``PATH``.
+        """
+
+    @abstractmethod
     def interface(self, library: Path, exports: Sequence[str], objects: Iterable[Path], work: Path, /) -> list[str]:
         """The linker flags that name the library and let nothing but the exports out of it.
 
@@ -39,9 +68,10 @@ class ObjectFormat(Protocol):
         """
 
 
-class Elf:
+class Elf(ObjectFormat):
     """Linux: known by its SONAME."""
 
+    names = _Elf()
     compile = ("-fPIC", "-pthread")
     link = (
         "-shared", "-s", "-pthread",
@@ -51,9 +81,13 @@ class Elf:
         "-Wl,-z,defs",  # a symbol that this target lacks fails here, not in a stranger's process
         "-Wl,--gc-sections",
     )  # fmt: skip
+    program_compile = ("-fPIE", "-pthread")
+    program_link = ("-pie", "-s", "-pthread", "-Wl,-z,relro", "-Wl,-z,now", "-Wl,--gc-sections")
+    suffix = ""
 
-    def file_name(self, soname: str) -> str:
-        return soname
+    def run_path(self, way: str) -> list[str]:
+        # RPATH, not RUNPATH: LD_LIBRARY_PATH does not come before it, and it also serves what the program dlopens.
+        return [f"-Wl,-rpath,$ORIGIN/{way}", "-Wl,--disable-new-dtags"]
 
     def interface(self, library: Path, exports: Sequence[str], _objects: Iterable[Path], work: Path) -> list[str]:
         script = work / "exports.map"
@@ -62,12 +96,13 @@ class Elf:
         return [f"-Wl,-soname,{library.name}", f"-Wl,--version-script={script}"]
 
 
-class MachO:
+class MachO(ObjectFormat):
     """macOS: known by its install name, which consumers copy. Calls inside stay inside, by two-level namespaces.
 
     zig's linker exports ``__mh_dylib_header`` and ``___dso_handle`` of every library, which no C program names.
     """
 
+    names = _MachO()
     compile = ("-fPIC", "-pthread")
     link = (
         "-dynamiclib", "-s", "-pthread",
@@ -75,11 +110,12 @@ class MachO:
         "-Wl,-headerpad_max_install_names",  # delocate and install_name_tool can write longer names
         "-Wl,-dead_strip",
     )  # fmt: skip
+    program_compile = ("-fPIE", "-pthread")
+    program_link = ("-s", "-pthread", "-Wl,-headerpad_max_install_names", "-Wl,-dead_strip")
+    suffix = ""
 
-    def file_name(self, soname: str) -> str:
-        """``libname.1.dylib``."""
-        stem, _, version = soname.partition(".so")
-        return f"{stem}{version}.dylib"
+    def run_path(self, way: str) -> list[str]:
+        return [f"-Wl,-rpath,@loader_path/{way}"]
 
     def interface(self, library: Path, exports: Sequence[str], objects: Iterable[Path], _work: Path) -> list[str]:
         # By the objects, since zig 0.17.0 takes -exported_symbols_list and does not heed it.
@@ -89,20 +125,25 @@ class MachO:
         return [f"-Wl,-install_name,@rpath/{library.name}"]
 
 
-class Pe:
+class Pe(ObjectFormat):
     """Windows: known by its file name alone. Consumers link the import library beside it, ``libname-1.lib``."""
 
+    names = _Windows()
     compile = ()
     link = (
         "-shared", "-s",
         "-Wl,/Brepro",  # a hash in place of the time
         "-Wl,--gc-sections",
     )  # fmt: skip
+    program_compile = ()
+    program_link = ("-s", "-Wl,/Brepro", "-Wl,--gc-sections")
+    suffix = ".exe"
 
-    def file_name(self, soname: str) -> str:
-        """``libname-1.dll``, as MinGW's tools have it."""
-        stem, _, version = soname.partition(".so")
-        return f"{stem}{version.replace('.', '-', 1)}.dll"
+    def run_path(self, way: str) -> list[str]:
+        raise ValueError(f"a program of Windows does not find libraries in {way}: link what it needs into it")
+
+    def linked_name(self, soname: str) -> str:
+        return self.file_name(soname).removesuffix(".dll") + ".lib"
 
     def interface(self, library: Path, exports: Sequence[str], _objects: Iterable[Path], work: Path) -> list[str]:
         # Without a list everything is exported, the C runtime's own start-up code too.

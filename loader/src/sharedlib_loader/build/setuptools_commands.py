@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from setuptools import Command, Distribution
+from setuptools import Distribution
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
@@ -16,7 +16,6 @@ from distutils.command.build_scripts import build_scripts  # isort: skip
 
 from sharedlib_loader.build import sbom
 from sharedlib_loader.build.runtime_libraries import RuntimeLibrary
-from sharedlib_loader.build.targets import TARGETS, Libc
 from sharedlib_loader.build.toolchain import Toolchain
 
 Builder = Callable[[Toolchain, Path, Path], None]
@@ -26,7 +25,6 @@ Builder = Callable[[Toolchain, Path, Path], None]
 def native_wheel(
     package: str,
     *,
-    libc: Libc = "glibc",
     build_package: Builder | None = None,
     scripts: tuple[str, ...] = (),
     build_executables: Builder | None = None,
@@ -36,20 +34,19 @@ def native_wheel(
 
     Args:
         package: the import package that native files go into.
-        libc: the C library that they are linked for.
         build_package: writes native files into the package's folder.
         scripts: names of the executables for the environment's scripts folder (a real file on ``PATH``, so that a
             call costs no interpreter start).
         build_executables: writes them.
-        static: nothing is linked dynamically, so the wheel runs with either C library and is tagged for both, and
-            carries the licences of the toolchain's runtime.
+        static: the executables link nothing, so on Linux the wheel runs with either C library and is tagged for both,
+            and it carries the licences of the toolchain's runtime.
 
     The wheel has a bill of materials in its metadata, with what ``upstream/*/PROVENANCE.json`` says of its sources.
     """
 
-    def toolchain(command: Command) -> tuple[Toolchain, Path]:
-        work = Path(command.get_finalized_command("build").build_temp).resolve()  # type: ignore[attr-defined]
-        return Toolchain.choose(libc, cache=work / "zig"), work
+    def toolchain(command: Any) -> tuple[Toolchain, Path]:  # setuptools' Command, or the distutils' of build_scripts
+        work = Path(command.get_finalized_command("build").build_temp).resolve()
+        return Toolchain.choose(work / "zig", static=static), work
 
     class NativeDistribution(Distribution):
         def has_ext_modules(self) -> bool:
@@ -78,11 +75,11 @@ def native_wheel(
     class NativeBdistWheel(bdist_wheel):
         def get_tag(self) -> tuple[str, str, str]:
             tools, _ = toolchain(self)
-            return "py3", "none", ".".join(_both_libcs(tools.tags) if static else tools.tags)
+            return "py3", "none", ".".join(tools.tags)
 
         def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
             super().egg2dist(egginfo_path, distinfo_path)
-            runtime = toolchain(self)[0].runtime if static else ()
+            runtime = toolchain(self)[0].runtime
             _add_licences({f"{one.name}/{one.text.name}": one.text for one in runtime}, Path(distinfo_path))
             _add_sbom(self.distribution, runtime, Path(distinfo_path))
 
@@ -107,16 +104,7 @@ def _add_sbom(distribution: Distribution, runtime: tuple[RuntimeLibrary, ...], d
     described = {
         "name": distribution.get_name(),
         "version": distribution.get_version(),
-        "license": metadata.license_expression or "",
+        "license": metadata.license_expression or "",  # type: ignore[attr-defined] # typeshed: PEP 639 is too new
     }
     sources = Path().glob("upstream/*/PROVENANCE.json")  # a build backend runs in the project's folder
     sbom.write(dist_info / "sboms" / f"{distribution.get_name()}.cdx.json", described, sources, runtime)
-
-
-def _both_libcs(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """The tags of Linux' every row for the same machine, if these are a row's tags; else unchanged."""
-    row = next((target for target in TARGETS if target.tags == tags), None)
-    if row is None:
-        return tags
-    same = (target for target in TARGETS if (target.machine, target.format) == (row.machine, row.format))
-    return tuple(tag for target in same for tag in target.tags)

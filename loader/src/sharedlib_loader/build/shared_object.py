@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharedlib_loader.build.toolchain import BuildError, Toolchain
+from sharedlib_loader.build.toolchain import EMPTY, BuildError, Toolchain
 
 COMPILE = (
     "-O2", "-g0",
@@ -20,7 +20,7 @@ COMPILE = (
 
 # musl knows a library by its name only when a search has found it there. So beside the library goes one without code
 # that needs it and searches its own folder; the loader opens that too. (To musl, RPATH and RUNPATH are the same.)
-SHIM = ("-shared", "-s", "-nostdlib", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed")
+SHIM = (*EMPTY, "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed")
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,11 @@ class SharedObject:
             interface = form.interface(output, self.exports, objects, work)
         except ValueError as error:
             raise BuildError(str(error)) from error
-        toolchain.link(toolchain.cc, objects, [*form.link, *interface, *self.libraries], output)
+        toolchain.link_dynamic(objects, [*form.link, *interface, *self.libraries], output, work)
         if toolchain.libc == "musl":
-            # Of an object file: where zig sees libraries alone, it calls the machine's own linker, if there is one.
-            nothing = work / "shim.c"
-            nothing.write_text("/* no code */\n", encoding="utf-8")
-            objects = toolchain.compile([nothing], form.compile, work / "shim")
             shim = folder / f"{output.name}.shim"
-            toolchain.link(toolchain.cc, objects, [*SHIM, str(output), f"-Wl,-soname,{shim.name}"], shim)
+            flags = [*SHIM, str(output), f"-Wl,-soname,{shim.name}"]
+            toolchain.link(toolchain.cc, toolchain.nothing(work), flags, shim)
         return output
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -14,9 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharedlib_loader.build.object_formats import ObjectFormat
+from sharedlib_loader.build.elf_dynamic import forget_needed
+from sharedlib_loader.build.object_formats import ELF, ObjectFormat
 from sharedlib_loader.build.runtime_libraries import RuntimeLibrary, of_zig
-from sharedlib_loader.build.targets import FORMATS, Libc, Target, host
+from sharedlib_loader.build.targets import FORMATS, SWITCH, Libc, Target, chosen, for_executables, system_libc
+
+# A library without code.
+EMPTY = ("-shared", "-s", "-nostdlib")
 
 
 class BuildError(Exception):
@@ -31,16 +36,20 @@ class Toolchain:
         cc: the C compiler's command line.
         cxx: the C++ compiler's command line.
         tags: the platform tags of a wheel with code from it.
+        machine: the architecture, as such tags end.
         libc: the C library that the code is linked for.
+        libc_name: what a library has as DT_NEEDED for it, where that is not what the linker writes.
         flags: compiler flags of this target.
         cache: where zig keeps compiled objects; None for other compilers.
-        runtime: what a static executable from it contains beside its own code, where that is known.
+        runtime: what a file from it contains beside its own code, where that is known.
     """
 
     cc: tuple[str, ...]
     cxx: tuple[str, ...]
     tags: tuple[str, ...]
+    machine: str
     libc: Libc = "glibc"
+    libc_name: str | None = None
     flags: tuple[str, ...] = ()
     cache: Path | None = None
     runtime: tuple[RuntimeLibrary, ...] = ()
@@ -51,24 +60,37 @@ class Toolchain:
         return FORMATS[self.libc]
 
     @classmethod
-    def choose(cls, libc: Libc, cache: Path) -> Toolchain:
-        """The toolchain for this machine: ``CC`` (and ``CXX``) where set, else zig.
+    def choose(cls, cache: Path, *, static: bool = False) -> Toolchain:
+        """The toolchain for a row of the table of targets: ``CC`` (and ``CXX``) where set, else zig.
 
-        A wheel built with ``CC`` is tagged ``linux_<machine>``, since nobody knows what that compiler links.
+        The row is that of this interpreter, or the one that ``SHAREDLIB_TARGET`` names. A wheel built with ``CC`` for
+        this machine is tagged ``linux_<machine>`` or the like, since nobody knows what that compiler links.
+
+        Args:
+            cache: the folder for zig's cache.
+            static: for executables that link nothing, where the platform has such.
 
         Raises:
-            BuildError: ziglang is not installed, or the table of targets has no row for this machine.
+            BuildError: ziglang is not installed, the table has no row for this machine, or the name is of none.
         """
+        try:
+            target = chosen()
+        except ValueError as error:
+            raise BuildError(str(error)) from error
         if cc := os.environ.get("CC"):
-            tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            return cls(tuple(shlex.split(cc)), tuple(shlex.split(os.environ.get("CXX", "c++"))), (tag,), libc)
-        target = host(libc)
+            return cls(
+                cc=tuple(shlex.split(cc)),
+                cxx=tuple(shlex.split(os.environ.get("CXX", "c++"))),
+                tags=_unproved_tags(target),
+                machine=target.machine if target else platform.machine(),
+                libc=target.libc if target else system_libc(),
+            )
         if target is None:
-            raise BuildError(f"targets.py has no row for this machine and {libc}: set CC and CXX to a compiler")
-        return cls.zig(target, cache)
+            raise BuildError("targets.py has no row for this machine: set CC and CXX to a compiler")
+        return cls.zig(for_executables(target) if static else target, cache, static=static)
 
     @classmethod
-    def zig(cls, target: Target, cache: Path) -> Toolchain:
+    def zig(cls, target: Target, cache: Path, *, static: bool = False) -> Toolchain:
         """Zig from the ``ziglang`` distribution, which carries compiler, linker and C libraries for every target."""
         try:
             import ziglang
@@ -77,13 +99,17 @@ class Toolchain:
         folder = Path(ziglang.__file__).parent
         zig = str(folder / "zig")
         return cls(
-            cc=(zig, "cc", "-target", target.triple),
-            cxx=(zig, "c++", "-target", target.triple),
+            cc=(zig, "cc", "-target", target.triple, f"-mcpu={target.cpu}"),
+            cxx=(zig, "c++", "-target", target.triple, f"-mcpu={target.cpu}"),
             tags=target.tags,
+            machine=target.machine,
             libc=target.libc,
+            # Every distribution with musl knows it by this name. zig has the development name, which is a text file
+            # in some: tools that look for libraries stumble over that.
+            libc_name=f"libc.musl-{target.machine}.so.1" if target.libc == "musl" else None,
             flags=target.flags,
             cache=Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache)),
-            runtime=of_zig(folder),
+            runtime=of_zig(folder, target.libc, static=static),
         )
 
     def compile(self, sources: Iterable[Path], flags: Sequence[str], folder: Path) -> list[Path]:
@@ -113,6 +139,24 @@ class Toolchain:
         with _progress(f"link {output.name}"):
             self._run([*compiler, *map(str, inputs), *flags, "-o", str(output)], flags)
 
+    def link_dynamic(self, inputs: Iterable[Path], flags: Sequence[str], output: Path, work: Path) -> None:
+        """Link C into a file that needs the C library; ``work`` is for intermediate files."""
+        if self.libc_name is None:
+            self.link(self.cc, inputs, flags, output)
+            return
+        # The linker takes the name of a library from the library: one without code has it, and libc.so is forgotten.
+        named = work / "named.so"
+        self.link(self.cc, self.nothing(work), [*EMPTY, f"-Wl,-soname,{self.libc_name}"], named)
+        self.link(self.cc, inputs, [*flags, "-Wl,--no-as-needed", str(named)], output)
+        forget_needed(output, "libc.so")
+
+    def nothing(self, work: Path) -> list[Path]:
+        """An object file without code: where zig is given libraries alone, it calls the machine's own linker."""
+        source = work / "nothing.c"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text("/* no code */\n", encoding="utf-8")
+        return self.compile([source], self.format.compile, work / "nothing")
+
     def _run(self, command: Sequence[str], flags: Sequence[str]) -> None:
         environment = dict(os.environ)
         if self.cache is not None:
@@ -127,6 +171,13 @@ class Toolchain:
         if done.returncode != 0:
             said = done.stdout + done.stderr
             raise BuildError(f"{shlex.join(command)}\nfailed with exit status {done.returncode}:\n{said}")
+
+
+def _unproved_tags(target: Target | None) -> tuple[str, ...]:
+    """What a wheel from a compiler that nobody here knows is tagged: the kind of machine, and no promise beyond."""
+    if target is None or SWITCH not in os.environ:
+        return (sysconfig.get_platform().replace("-", "_").replace(".", "_"),)
+    return (f"linux_{target.machine}",) if target.format is ELF else target.tags
 
 
 @contextmanager
