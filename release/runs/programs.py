@@ -6,16 +6,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import lmdb_bindings as lmdb
 from release.runs.place import Failed, Place, output
 from release.runs.trees import CACHE
 from sharedlib_loader.build import Target
 
 HERE = Path(__file__).resolve().parent
 SONAMES = {"0.9": "liblmdb.so.0", "1.0": "liblmdb.so.1"}
+
+MAP_SIZE = 1 << 24  # bytes, as in program.c and smoke.py
 
 FLATC_SCHEMA = "table Plant { name: string; height: short = 3; }\nroot_type Plant;\n"
 FLATC_DATA = '{ "name": "ash", "height": 20 }\n'
@@ -37,14 +41,10 @@ class Programs:
     place: Place
     folder: Path
 
-    def system(self) -> tuple[str | None, str | None]:
-        """The C library of the place, and what refuses robust mutexes there; None where it has them.
-
-        Of Windows, which has other mutexes, nothing is asked.
-        """
-        if self.target.libc == "UCRT":
-            return None, None
-        program = self.compile("system", HERE / "system.c", ["-pthread"])
+    def system(self) -> tuple[str, str | None]:
+        """The C library of the place, and what refuses something that LMDB needs there; None where nothing does."""
+        flags = ["-lntdll"] if self.target.libc == "UCRT" else ["-pthread"]
+        program = self.compile("system", HERE / "system.c", flags)
         done = self.place.run([self.place.where(program)], {})
         try:
             name, robust = done.stdout.splitlines()
@@ -63,9 +63,16 @@ class Programs:
             program = self.compile(f"linked-{engine}", HERE / "program.c", [str(library), way], engine)
         return self.use(engine, program)
 
-    def loaded(self, engine: str, *, locked: bool = True) -> str:
-        """A program that opens the engine's library itself, by its path."""
-        return self.use(engine, self.loader(engine), self.place.where(self.library(engine)), locked=locked)
+    def loaded(self, engine: str, *, locked: bool = True, prepared: bool = False) -> str:
+        """A program that opens the engine's library itself, by its path.
+
+        Args:
+            engine: its name.
+            locked: with LMDB's locks.
+            prepared: in a file that this machine has made already, as large as its map.
+        """
+        arguments = (self.place.where(self.library(engine)),)
+        return self.use(engine, self.loader(engine), *arguments, locked=locked, prepared=prepared)
 
     def loader(self, engine: str) -> Path:
         libraries = ["-ldl"] if self.target.libc == "glibc" else []
@@ -77,11 +84,13 @@ class Programs:
         library = next(tree.glob("usr/lib/*/liblmdb.so.0"))
         return self.use("0.9", self.loader("0.9"), f"/{library.relative_to(tree)}")
 
-    def use(self, engine: str, program: Path, *arguments: str, locked: bool = True) -> str:
+    def use(self, engine: str, program: Path, *arguments: str, locked: bool = True, prepared: bool = False) -> str:
         """Let a program fill a new environment, and look at that by the wheel's own tool."""
         database = self.folder / f"{program.stem}-data"
         shutil.rmtree(database, ignore_errors=True)
         database.mkdir()
+        if prepared:
+            prepare(database / "data.mdb", engine)
         where = self.place.where(database)
         said = output(self.place, program, *arguments, where, *([] if locked else ["unlocked"]))
         if locked:  # the tools have no option for that
@@ -107,6 +116,14 @@ class Programs:
         if done.returncode != 0:
             raise Failed(f"{source.name} does not compile for {self.target.triple}: {done.stderr}")
         return program
+
+
+def prepare(file: Path, engine: str) -> None:
+    """Make the file of an empty environment, as large as its map."""
+    with tempfile.TemporaryDirectory() as folder:
+        lmdb.open(folder, lib_version=int(engine[0]), map_size=MAP_SIZE).close()
+        shutil.copyfile(Path(folder, "data.mdb"), file)
+    os.truncate(file, MAP_SIZE)
 
 
 def flatc(place: Place, executable: Path, folder: Path) -> str:

