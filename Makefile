@@ -1,9 +1,9 @@
-# make demo | test | lint | docs | build | vendor: each is a session of noxfile.py. Needs Python 3.10 or later and make.
+# make demo | test | lint | docs | build | wheels | vendor: each is a session of noxfile.py. Needs Python 3.10 or later and make.
 PYTHON ?= python3
 
 .NOTPARALLEL:
-.PHONY: demo test lint docs build vendor
-demo test lint docs build vendor: .venv/ready
+.PHONY: demo test lint docs build wheels vendor
+demo test lint docs build wheels vendor: .venv/ready
 	.venv/bin/python -m nox --session $@
 
 .venv/ready: constraints.txt

@@ -27,6 +27,7 @@ from sharedlib_loader.build.targets import SWITCH
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
+CACHE = ROOT / "build" / "zig"
 
 # distribution, as in file names: the platform that its wheel for a row is of. flatc's links nothing, so on Linux one
 # wheel is for both C libraries.
@@ -67,7 +68,9 @@ class Job:
         with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
             command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation",
                        "--no-cache-dir", "--wheel-dir", folder, str(sdist)]  # fmt: skip
-            environment = {**os.environ, SWITCH: self.target.name, "SOURCE_DATE_EPOCH": str(int(date))}
+            # zig makes a C library's parts for each platform: once, and not in each build's own folder.
+            environment = {"ZIG_GLOBAL_CACHE_DIR": str(CACHE), **os.environ}
+            environment |= {SWITCH: self.target.name, "SOURCE_DATE_EPOCH": str(int(date))}
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise BuildFailedError(f"{self.distribution} for {self.target.name}:\n{done.stdout}{done.stderr}")

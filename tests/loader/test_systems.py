@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sharedlib_loader import LibraryConflictError, LibraryLoadError, SharedLibrary, _runtime, load
+from sharedlib_loader import LibraryConflictError, LibraryLoadError, SharedLibrary, _runtime, load, native_names
 
 pytestmark = pytest.mark.requirement("R19")
 
@@ -315,3 +315,22 @@ def test_windows_without_the_module(windows: Windows) -> None:
     assert windows.modules == {}
     with pytest.raises(OSError, match=r"^GetModuleFileNameW fails for nothing$"):
         _runtime._platform.path_of(Image("nothing", 99))  # type: ignore[arg-type]
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "names"),
+    [
+        (_runtime._Elf, ("libz.so.1", "libz.so.1")),
+        (_runtime._MachO, ("libz.1.dylib", "@rpath/libz.1.dylib")),
+        (_runtime._Windows, ("libz-1.dll", "libz-1.dll")),
+    ],
+)
+def test_a_library_has_names_on_each_system(
+    monkeypatch: pytest.MonkeyPatch, system: type[_runtime._Elf], names: tuple[str, str]
+) -> None:
+    """A provider describes a library by its SONAME, and gets the file's name and the one that consumers record."""
+    monkeypatch.setattr(_runtime, "_platform", system())
+    assert native_names("libz.so.1") == names

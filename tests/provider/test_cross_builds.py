@@ -107,7 +107,9 @@ def build(target: Target, folder: Path) -> Path:
         patch.setattr("setuptools.setup", lambda **_: None)
         patch.delenv("SOURCE_DATE_EPOCH", raising=False)  # a linker may heed it in place of its own flag
         project = runpy.run_path(str(PROJECT / "setup.py"))
-        project["build_engines"](Toolchain.zig(target, CACHE), folder, folder / "work")
+        toolchain = Toolchain.zig(target, CACHE)
+        project["build_engines"](toolchain, folder, folder / "work")
+        project["write_link_files"](toolchain, folder)
     return folder / "lib"
 
 
@@ -181,7 +183,7 @@ def test_no_path_of_the_build_is_in_it(path: Path, folder: Path) -> None:
 def test_what_else_is_beside_it(target: Target, folder: Path) -> None:
     """For musl a shim for each engine, for Windows an import library, for the others nothing."""
     libraries = [folder / name for name in NAMES[target.format].values()]
-    companions = set(folder.iterdir()) - set(libraries)
+    companions = {path for path in folder.iterdir() if path.is_file()} - set(libraries)
     if target.libc == "musl":
         assert {path.name for path in companions} == {f"{path.name}.shim" for path in libraries}
         for path in libraries:
@@ -206,9 +208,30 @@ def test_the_import_library_leads_to_the_dll(target: Target, path: Path, engine:
         assert b"\0__imp_" + name.encode() + b"\0" in data
 
 
+def test_a_consumer_is_linked_by_llmdb(target: Target, path: Path, folder: Path, engine: str, tmp_path: Path) -> None:
+    """In an engine's prefix -llmdb leads every system's linker to the library, and the consumer records its name."""
+    source = tmp_path / "consumer.c"
+    source.write_text('#include "lmdb.h"\nchar *version(void) { return mdb_version(0, 0, 0); }\n')
+    prefix = folder.parent / "engines" / engine
+    consumer = tmp_path / target.format.file_name("libconsumer.so")
+    zig = Toolchain.zig(target, CACHE)
+    # A library, as extension modules are: zig 0.17.0 fails to link a program by a script of the linker.
+    flags = ["-shared", f"-I{prefix / 'include'}", f"-L{prefix / 'lib'}", "-llmdb", *target.flags]
+    zig.link(zig.cc, [source], [*target.format.compile, *flags], consumer)
+    if target.format is ELF:
+        needed = Elf(consumer.read_bytes()).needed
+    elif target.format is MACH_O:
+        mach_o = lief.MachO.parse(str(consumer))  # what is read of it does not keep it
+        needed = {one.name for one in mach_o.at(0).libraries}
+    else:
+        pe = lief.PE.parse(str(consumer))
+        needed = {one.name for one in pe.imports}
+    assert (f"@rpath/{path.name}" if target.format is MACH_O else path.name) in needed
+
+
 def test_another_build_makes_the_same_files(target: Target, folder: Path, tmp_path: Path) -> None:
     """No clock, and no folder, is in any file: not in the import libraries and the shims either."""
     again = build(target, tmp_path / "another")
-    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
-        path.name: path.read_bytes() for path in folder.iterdir()
+    assert {path.name: path.read_bytes() for path in again.iterdir() if path.is_file()} == {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()
     }

@@ -315,6 +315,19 @@ def test_an_rpath_leads_to_the_libraries(folder: str, rpath: str) -> None:
     assert linking.rpath_from(folder.replace("SITE", here)) == rpath
 
 
+def test_other_systems_have_other_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where linkers take no file by its SONAME, -llmdb is the engine's own; macOS has a word of its own for $ORIGIN."""
+    folder = linking.prefix("1.0") / "lib"
+    for system in ("darwin", "win32"):
+        monkeypatch.setattr("sys.platform", system)
+        assert linking.libs("1.0") == [f"-L{folder}", "-llmdb"]
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert linking.rpath_from("package") == "@loader_path/../liblmdb_wheel/lib"
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(ValueError, match=r"^Windows has no RPATH: call liblmdb_wheel\.load\(\) before"):
+        linking.rpath_from("package")
+
+
 def test_an_rpath_is_not_misled_by_links(tmp_path: Path) -> None:
     """An absolute folder that is reached by a symbolic link is where the link leads."""
     link = tmp_path / "link"

@@ -17,6 +17,7 @@ import pytest
 import liblmdb_wheel
 from liblmdb_wheel.data_format import DataFormatError, engine_of
 from liblmdb_wheel.tools import TOOLS, choose
+from liblmdb_wheel.tools import run as run_tool
 from tests.wheels.elf import Elf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -268,6 +269,24 @@ def test_the_environment_is_found_among_the_arguments(
     monkeypatch.chdir(tmp_path)
     tool, *arguments = command.split()
     assert choose(tool, arguments) == ("1.0" if found else "0.9", arguments)
+
+
+def test_windows_waits_for_the_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There execv would end the process that others wait for: the tool is a child, and its status is the process's."""
+    called = []
+
+    def child(command: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        called.append((command, check))
+        return subprocess.CompletedProcess(command, 3)
+
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setattr("sys.argv", ["mdb_stat", "--engine", "1.0", "-V"])
+    monkeypatch.setattr("subprocess.run", child)
+    with pytest.raises(SystemExit) as status:
+        run_tool("mdb_stat")
+    program = liblmdb_wheel.include_dir("1.0").parent / "bin" / "mdb_stat.exe"
+    assert called == [([str(program), "-V"], False)]
+    assert status.value.code == 3
 
 
 @pytest.fixture
