@@ -83,8 +83,9 @@ def build(interpreter: Interpreter) -> None:
     needed = work / "needed"
     environment = {
         "PATH": os.environ["PATH"], "CC": str(compiler), "AR": f"{sys.executable} -m ziglang ar",
-        "RANLIB": f"{sys.executable} -m ziglang ranlib", "CFLAGS": "-O2 -fPIC -w -Wno-error=date-time", "PKG_CONFIG_LIBDIR": "/nonexistent",
-        "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"), "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"), "LC_ALL": "C",
+        "RANLIB": f"{sys.executable} -m ziglang ranlib", "CFLAGS": "-O2 -fPIC -w -Wno-error=date-time",
+        "PKG_CONFIG_LIBDIR": "/nonexistent", "LC_ALL": "C",
+        "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"), "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"),
     }  # fmt: skip
     commands = Commands(work / "log.txt", environment)
     host = interpreter.triple.partition(".")[0]

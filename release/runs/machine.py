@@ -1,4 +1,4 @@
-"""This machine itself as a place to run in, and the interpreters that it has."""
+"""The machine itself as a place to run in, and the interpreters that it has."""
 
 from __future__ import annotations
 
@@ -49,10 +49,13 @@ class Found:
             UnavailableError: there is none.
         """
         pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-        places = [*sorted(pyenv.glob(f"{self.version}.*/bin/python3")), shutil.which(f"python{self.version}")]
-        for place in filter(None, [sys._base_executable, *places]):
-            if self._is(Path(place)):
-                return Path(place)
+        places = [*map(str, sorted(pyenv.glob(f"{self.version}.*/bin/python3"))), f"python{self.version}"]
+        # Not that of a virtual environment, which has the wheels already.
+        base: str = getattr(sys, "_base_executable", sys.executable)
+        for place in (base, *places):
+            found = shutil.which(place)
+            if found is not None and self._is(Path(found)):
+                return Path(found)
         raise UnavailableError(f"this machine has no CPython {self.version}")
 
     def _is(self, executable: Path) -> bool:

@@ -1,9 +1,10 @@
 /* A C program over liblmdb: it writes records, finds them again in order, and says which LMDB that was.
  *
- *   program FOLDER [unlocked]             where it was linked with the library
- *   program LIBRARY FOLDER [unlocked]     where it was compiled with -DLOADED: it opens the library itself
+ *   program FOLDER [HOW]             where it was linked with the library
+ *   program LIBRARY FOLDER [HOW]     where it was compiled with -DLOADED: it opens the library itself
  *
- * "unlocked" opens the environment with MDB_NOLOCK, for systems that lack what LMDB's locks are made of.
+ * HOW is for systems that lack something: "unlocked" opens the environment with MDB_NOLOCK, "reading" writes nothing, and
+ * finds what was written before.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,7 +95,7 @@ int main(int argc, char **argv)
     MDB_cursor *cursor;
     MDB_val key, value;
     char number[16];
-    unsigned int flags;
+    int unlocked, reading;
     int count, rc, major, minor, patch;
 
 #ifdef LOADED
@@ -105,16 +106,17 @@ int main(int argc, char **argv)
 #endif
     if (argc < 2)
         return 2;
-    flags = argc > 2 && strcmp(argv[2], "unlocked") == 0 ? MDB_NOLOCK : 0;
+    unlocked = argc > 2 && strcmp(argv[2], "unlocked") == 0;
+    reading = argc > 2 && strcmp(argv[2], "reading") == 0;
 
     check(lmdb.mdb_env_create(&env), "mdb_env_create");
     check(lmdb.mdb_env_set_maxdbs(env, 1), "mdb_env_set_maxdbs");
     check(lmdb.mdb_env_set_mapsize(env, 1 << 24), "mdb_env_set_mapsize");
-    check(lmdb.mdb_env_open(env, argv[1], flags, 0644), "mdb_env_open");
+    check(lmdb.mdb_env_open(env, argv[1], (unlocked ? MDB_NOLOCK : 0) | (reading ? MDB_RDONLY : 0), 0644), "mdb_env_open");
 
-    check(lmdb.mdb_txn_begin(env, NULL, 0, &txn), "mdb_txn_begin");
-    check(lmdb.mdb_dbi_open(txn, "plants", MDB_CREATE, &dbi), "mdb_dbi_open");
-    for (count = RECORDS; count-- > 0;) {
+    check(lmdb.mdb_txn_begin(env, NULL, reading ? MDB_RDONLY : 0, &txn), "mdb_txn_begin");
+    check(lmdb.mdb_dbi_open(txn, "plants", reading ? 0 : MDB_CREATE, &dbi), "mdb_dbi_open");
+    for (count = RECORDS; !reading && count-- > 0;) {
         sprintf(number, "%04d", count);
         key = text(number);
         value = text("a value");

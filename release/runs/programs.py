@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from sharedlib_loader.build import Target
 HERE = Path(__file__).resolve().parent
 SONAMES = {"0.9": "liblmdb.so.0", "1.0": "liblmdb.so.1"}
 
-MAP_SIZE = 1 << 24  # bytes, as in program.c and smoke.py
+TOOLS = ("mdb_stat", "mdb_dump")
 
 FLATC_SCHEMA = "table Plant { name: string; height: short = 3; }\nroot_type Plant;\n"
 FLATC_DATA = '{ "name": "ash", "height": 20 }\n'
@@ -63,42 +62,47 @@ class Programs:
             program = self.compile(f"linked-{engine}", HERE / "program.c", [str(library), way], engine)
         return self.use(engine, program)
 
-    def loaded(self, engine: str, *, locked: bool = True, prepared: bool = False) -> str:
+    def loaded(self, engine: str, *, how: str | None = None) -> str:
         """A program that opens the engine's library itself, by its path.
 
         Args:
             engine: its name.
-            locked: with LMDB's locks.
-            prepared: in a file that this machine has made already, as large as its map.
+            how: see ``program.c``.
         """
         arguments = (self.place.where(self.library(engine)),)
-        return self.use(engine, self.loader(engine), *arguments, locked=locked, prepared=prepared)
+        return self.use(engine, self.loader(engine), *arguments, how=how)
 
     def loader(self, engine: str) -> Path:
         libraries = ["-ldl"] if self.target.libc == "glibc" else []
         return self.compile(f"loading-{engine}", HERE / "program.c", ["-DLOADED", *libraries], engine)
 
-    def of_debian(self) -> str:
-        """The program that opens a library, with the one that Debian has for the same machine."""
-        tree = self.place.folder
+    def of_debian(self, tree: Path) -> str:
+        """The program that opens a library, with the one that the same tree of Debian has."""
         library = next(tree.glob("usr/lib/*/liblmdb.so.0"))
         return self.use("0.9", self.loader("0.9"), f"/{library.relative_to(tree)}")
 
-    def use(self, engine: str, program: Path, *arguments: str, locked: bool = True, prepared: bool = False) -> str:
-        """Let a program fill a new environment, and look at that by the wheel's own tool."""
-        database = self.folder / f"{program.stem}-data"
+    def use(self, engine: str, program: Path, *arguments: str, how: str | None = None) -> str:
+        """Let a program write a new environment, and find what is in it."""
+        database = self.written(program)
         shutil.rmtree(database, ignore_errors=True)
         database.mkdir()
-        if prepared:
-            prepare(database / "data.mdb", engine)
+        if how == "reading":
+            fill(database, engine)
         where = self.place.where(database)
-        said = output(self.place, program, *arguments, where, *([] if locked else ["unlocked"]))
-        if locked:  # the tools have no option for that
-            tool = next((self.package / "engines" / engine / "bin").glob("mdb_stat*"))
-            listed = output(self.place, tool, "-s", "plants", where)
-            if "Entries: 1000" not in listed:
-                raise Failed(f"mdb_stat says: {listed}")
-        return said.strip()
+        return output(self.place, program, *arguments, where, *([how] if how else [])).strip()
+
+    def tools(self, engine: str) -> str:
+        """The wheel's own tools, on what the program has written that opens the library itself."""
+        where = self.place.where(self.written(self.loader(engine)))
+        folder = self.package / "engines" / engine / "bin"
+        said = {tool: output(self.place, next(folder.glob(f"{tool}*")), "-s", "plants", where) for tool in TOOLS}
+        if "Entries: 1000" not in said["mdb_stat"] or " 30393939\n" not in said["mdb_dump"]:  # the last key, 0999
+            raise Failed(f"{said}")
+        return " and ".join(TOOLS)
+
+    def written(self, program: Path) -> Path:
+        """The environment that a program writes."""
+        return self.folder / f"{program.stem}-data"
 
     def library(self, engine: str) -> Path:
         return self.package / "lib" / self.target.format.file_name(SONAMES[engine])
@@ -118,12 +122,11 @@ class Programs:
         return program
 
 
-def prepare(file: Path, engine: str) -> None:
-    """Make the file of an empty environment, as large as its map."""
-    with tempfile.TemporaryDirectory() as folder:
-        lmdb.open(folder, lib_version=int(engine[0]), map_size=MAP_SIZE).close()
-        shutil.copyfile(Path(folder, "data.mdb"), file)
-    os.truncate(file, MAP_SIZE)
+def fill(folder: Path, engine: str) -> None:
+    """Do on this machine what ``program.c`` writes: for a place where the engine can only read."""
+    env = lmdb.open(folder, lib_version=int(engine[0]), max_dbs=1)
+    with env, env.begin(write=True, db=env.open_db(b"plants")) as txn:
+        txn.putmany((b"%04d" % number, b"a value") for number in range(1000))
 
 
 def flatc(place: Place, executable: Path, folder: Path) -> str:

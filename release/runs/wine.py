@@ -98,5 +98,3 @@ class WindowsPython:
 
 
 WINDOWS_CPYTHON = WindowsPython("org.bytedeco", "cpython", "3.13.5-1.5.12", "windows-x86_64")
-
-
