@@ -102,7 +102,7 @@ class Programs:
 
     def written(self, program: Path) -> Path:
         """The environment that a program writes."""
-        return self.folder / f"{program.stem}-data"
+        return self.folder / f"{program.name.removesuffix('.exe')}-data"
 
     def library(self, engine: str) -> Path:
         return self.package / "lib" / self.target.format.file_name(SONAMES[engine])

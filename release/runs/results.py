@@ -84,7 +84,7 @@ def _runs_of(platform: str, found: Mapping[str, Any]) -> str:
     failed = sum(part["outcome"] == "failed" for one in done for part in one["parts"].values())
     limited = any(part["outcome"] == "limited" for one in done for part in one["parts"].values())
     systems = ", ".join(dict.fromkeys(f"{one['system']}{_emulated(one)}" for one in done))
-    verdict = f"{failed} parts failed" if failed else "in part" if limited else "passed"
+    verdict = f"{failed} part{'s' * (failed > 1)} failed" if failed else "in part" if limited else "passed"
     return f"{verdict}: {systems}"
 
 
