@@ -19,19 +19,10 @@ def runpath_to_rpath(path: Path) -> None:
 
 
 def forget_needed(path: Path, name: str) -> None:
-    """Take a library out of those that the file needs.
-
-    Raises:
-        ValueError: the file does not need it.
-    """
+    """Take a library out of those that the file needs, if it is one."""
     with path.open("rb") as stream:
-        number = ElfFile(stream).names(DT_NEEDED).index(name)
-
-    def without(entries: Entries) -> Entries:
-        unwanted = [at for at, (tag, _) in enumerate(entries) if tag == DT_NEEDED][number]
-        return entries[:unwanted] + entries[unwanted + 1 :]
-
-    _change(path, without)
+        needed = iter(ElfFile(stream).names(DT_NEEDED))
+    _change(path, lambda entries: [(tag, value) for tag, value in entries if tag != DT_NEEDED or next(needed) != name])
 
 
 def _change(path: Path, change: Callable[[Entries], Entries]) -> None:
