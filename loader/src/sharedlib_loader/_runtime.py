@@ -910,7 +910,7 @@ class _MachO(_Elf):
 
 
 class _Windows(_Elf):
-    """Windows, from its documentation ("Dynamic-link library search order"); not run by this project's tests.
+    """Windows, from its documentation ("Dynamic-link library search order"); run under Wine (docs/platforms.md).
 
     A module that is loaded already is known by its file name without the folder, and the first of a name wins: what
     is called SONAME here. There is no global scope.
