@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m release.runs", description=__doc__)
     parser.add_argument("leg", nargs="*", help=f"only these (default: all): {', '.join(leg.name for leg in LEGS)}")
     parser.add_argument("--dist", type=Path, default=ROOT / "dist", help="the folder of the wheels")
+    parser.add_argument("--proof", type=Path, help="what python -m release.proof --json has written of them")
     parser.add_argument("--suite", action="store_true", help="the binding's own tests, too, on three interpreters")
     arguments = parser.parse_args(argv)
     known = {leg.name: leg for leg in LEGS}
@@ -30,11 +31,11 @@ def main(argv: list[str] | None = None) -> int:
     for name in arguments.leg or known:
         start = time.monotonic()
         with console.status(name):
-            result = run(known[name], arguments.dist, suite=arguments.suite)
+            result = run(known[name], arguments.dist, with_suite=arguments.suite)
         console.print(f"{name} ({time.monotonic() - start:.0f} s): {summary(result)}", soft_wrap=True)
         failures += show_failures(result, console)
         results.keep(result)
-    results.write(arguments.dist)
+    results.write(arguments.dist, arguments.proof)
     return 1 if failures else 0
 
 

@@ -27,20 +27,41 @@ def keep(result: Result) -> None:
     (KEPT / f"{result['leg']}.json").write_text(text + "\n")
 
 
-def write(dist: Path) -> None:
-    """Write what is kept of all legs, and what is built, into docs/."""
+def write(dist: Path, proof: Path | None) -> None:
+    """Write what is kept of all legs, what is built, and what was checked of that, into docs/.
+
+    Args:
+        dist: the folder of the wheels.
+        proof: what ``python -m release.proof --json`` has written of them; None where they were not checked.
+    """
     runs = [json.loads(file.read_text()) for leg in LEGS if (file := KEPT / f"{leg.name}.json").exists()]
-    found = {"built": built(dist), "runs": runs, "not run": NOT_RUN}
+    checked = {} if proof is None else _checked(json.loads(proof.read_text()))
+    found = {"built": built(dist), "checked": checked, "runs": runs, "not run": NOT_RUN}
     JSON.write_text(json.dumps(found, indent=1) + "\n")
     TABLES.write_text(tables(found))
 
 
-def built(dist: Path) -> dict[str, dict[str, int]]:
-    """The native wheels in a folder: platform to distribution to bytes."""
+def _checked(proof: Mapping[str, Any]) -> dict[str, Any]:
+    """By the sha256 of a wheel, how many checks there were, and which of them failed."""
+    return {
+        one["sha256"]: {
+            "checks": len(one["checks"]),
+            "failed": [check["check"] for check in one["checks"] if check["verdict"] == "failed"],
+        }
+        for one in proof["wheels"]
+    }
+
+
+def built(dist: Path) -> dict[str, dict[str, Any]]:
+    """The native wheels in a folder: platform to distribution to size in bytes and hash."""
     found = {}
     for target in TARGETS:
         files = wheels.of_platform(dist, target.name)
-        found[target.name] = {name: files[name].stat().st_size for name in NATIVE if name in files}
+        found[target.name] = {
+            name: {"bytes": files[name].stat().st_size, "sha256": wheels.sha256(files[name])}
+            for name in NATIVE
+            if name in files
+        }
     return found
 
 
@@ -69,10 +90,19 @@ class Notes:
 
 
 def _by_platform(found: Mapping[str, Any]) -> Iterator[str]:
-    yield from _head("platform", "liblmdb-wheel", "flatc-wheel", "run")
-    for platform, sizes in found["built"].items():
-        cells = [f"{sizes[name] / 1000:,.0f} kB" if name in sizes else "not built" for name in NATIVE]
-        yield _row(f"`{platform}`", *cells, _runs_of(platform, found))
+    yield from _head("platform", "liblmdb-wheel", "flatc-wheel", "checked", "run")
+    for platform, files in found["built"].items():
+        cells = [f"{files[name]['bytes'] / 1000:,.0f} kB" if name in files else "not built" for name in NATIVE]
+        yield _row(f"`{platform}`", *cells, _checks_of(files, found["checked"]), _runs_of(platform, found))
+
+
+def _checks_of(files: Mapping[str, Any], checked: Mapping[str, Any]) -> str:
+    """What became of the checks of a platform's wheels, the very files."""
+    if not files or not all(file["sha256"] in checked for file in files.values()):
+        return "not checked"
+    proofs = [checked[file["sha256"]] for file in files.values()]
+    failed = dict.fromkeys(check for proof in proofs for check in proof["failed"])
+    return f"FAILED: {', '.join(failed)}" if failed else f"passed {sum(proof['checks'] for proof in proofs)} checks"
 
 
 def _runs_of(platform: str, found: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from release.runs.legs import LEGS, NOT_RUN
 from release.runs.machine import Machine
 from release.runs.place import Failed
 from release.runs.programs import Programs
-from release.runs.run import _failure, run
+from release.runs.run import failure, run
 from sharedlib_loader.build import TARGETS, Target, Toolchain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,8 +177,8 @@ REFUSAL = "pthread_mutex_init: Operation not supported (95)"
 )
 def test_a_limit_excuses_only_its_own_words(words: str, outcome: str) -> None:
     """A failure counts as the place's only where all that failed says what the system said; and never without that."""
-    assert _failure(words, REFUSAL)["outcome"] == outcome
-    assert _failure(words, None)["outcome"] == "failed"
+    assert failure(words, REFUSAL)["outcome"] == outcome
+    assert failure(words, None)["outcome"] == "failed"
 
 
 def test_a_platform_gets_its_own_wheels(tmp_path: Path) -> None:
@@ -223,17 +223,32 @@ def finished(**parts: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_the_tables_say_what_was_found(outcome: str, platform: str, cell: str) -> None:
     """An outcome shows in the row of its platform, and in the row of its run; a limit has its note."""
-    found = {"built": {"win_amd64": {"liblmdb-wheel": 1000}}, "runs": [finished(doctor=outcome)], "not run": {}}
+    built = {"win_amd64": {"liblmdb-wheel": {"bytes": 1000, "sha256": "a"}}}
+    found = {"built": built, "checked": {}, "runs": [finished(doctor=outcome)], "not run": {}}
     text = results.tables(found)
-    assert f"| `win_amd64` | 1 kB | not built | {platform} by Wine 10.0 |" in text
+    assert f"| `win_amd64` | 1 kB | not built | not checked | {platform} by Wine 10.0 |" in text
     assert f" | {cell} | " in text
     assert ("1. Wine maps no view" in text) == (outcome == "limited")
 
 
 def test_what_was_not_run_is_said() -> None:
     """A platform without a run has the reason in its row, and is not passed over."""
-    found = {"built": {"macosx_arm64": {}}, "runs": [], "not run": {"macosx_arm64": "no macOS here"}}
-    assert "| `macosx_arm64` | not built | not built | not run: no macOS here |" in results.tables(found)
+    found = {"built": {"macosx_arm64": {}}, "checked": {}, "runs": [], "not run": {"macosx_arm64": "no macOS here"}}
+    line = "| `macosx_arm64` | not built | not built | not checked | not run: no macOS here |"
+    assert line in results.tables(found)
+
+
+@pytest.mark.parametrize(
+    ("sha256", "failed", "cell"),
+    [("a", [], "passed 14 checks"), ("a", ["licences"], "FAILED: licences"), ("b", [], "not checked")],
+)
+def test_the_checks_are_of_the_very_files(sha256: str, failed: list[str], cell: str) -> None:
+    """What the proof found shows beside a wheel of the same hash, and says nothing of another."""
+    checks = [{"check": name, "verdict": "failed" if name in failed else "passed"} for name in ("tag", "licences")]
+    proof = {"wheels": [{"sha256": sha256, "checks": checks * 7}]}
+    built = {"win_amd64": {"liblmdb-wheel": {"bytes": 1000, "sha256": "a"}}}
+    found = {"built": built, "checked": results._checked(proof), "runs": [], "not run": {}}
+    assert f"| not built | {cell} | not run: " in results.tables(found)
 
 
 def test_the_page_has_the_tables_of_the_results() -> None:
