@@ -167,6 +167,16 @@ def benchmark(session: nox.Session) -> None:
 
 
 @nox.session
+def platforms(session: nox.Session) -> None:
+    """Use the wheels on every C library, interpreter and machine that can be had here, and write that into docs/.
+
+    Not part of CI: it takes an hour and 5 GB. Takes the arguments of ``python -m release.runs``.
+    """
+    build(session)
+    session.run(PYTHON, "-m", "release.runs", *session.posargs, external=True)
+
+
+@nox.session
 def stress(session: nox.Session) -> None:
     """Stress the binding for minutes by processes and threads; ``nox -s stress -- --engine 0.9 --seconds 600``."""
     build(session)
