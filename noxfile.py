@@ -83,6 +83,13 @@ def wheels(session: nox.Session) -> None:
 
 
 @nox.session
+def proof(session: nox.Session) -> None:
+    """Check every wheel in dist/ as a file; options go through: ``nox -s proof -- --json build/proof.json``."""
+    wheels = sorted(map(str, DIST.glob("*.whl")))
+    session.run(PYTHON, "-m", "release.proof", *wheels, *session.posargs, external=True)
+
+
+@nox.session
 def test(session: nox.Session) -> None:
     """Run everything that must pass: style and types, the site, the demo, and all tests against the built wheels."""
     lint(session)
@@ -157,6 +164,16 @@ def benchmark(session: nox.Session) -> None:
     """
     build(session)
     session.run(PYTHON, "-m", "benchmarks", *session.posargs, external=True)
+
+
+@nox.session
+def platforms(session: nox.Session) -> None:
+    """Use the wheels on every C library, interpreter and machine that can be had here, and write that into docs/.
+
+    Not part of CI: it takes an hour and 5 GB. Takes the arguments of ``python -m release.runs``.
+    """
+    build(session)
+    session.run(PYTHON, "-m", "release.runs", *session.posargs, external=True)
 
 
 @nox.session
