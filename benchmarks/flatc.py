@@ -91,18 +91,16 @@ def tree(chance: random.Random, depth: int = 4) -> object:
     return node if depth == 0 else {**node, "children": [tree(chance, depth - 1) for _ in range(6)]}
 
 
-RECORDS = (
-    "records",
+SHOP = (
     "enum Colour : byte { Red, Green, Blue } struct Point { x: float; y: float; }"
     "table Part { id: ulong; name: string (required); price: double; colour: Colour; tags: [string]; at: Point;"
-    " counts: [int]; }",
-    record,
+    " counts: [int]; }"
 )
 DATA = (
-    Data(*RECORDS, 19),
+    Data("records", SHOP, record, 19),
     Data("measured numbers", "table Part { name: string; exact: [double]; rounded: [float]; }", series, 19),
     Data("trees", "table Part { name: string; weight: int; leaf: bool; children: [Part]; }", tree, 19),
-    Data(*RECORDS, 200),
+    Data("records", SHOP, record, 200),
 )
 
 
