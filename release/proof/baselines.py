@@ -113,6 +113,9 @@ _LIBUNWIND = (
 _LIBUNWIND_ARM = (
     Guarded(r"v(ld|st)mia r0, \{d16, .*, d31\}", 2, "libunwind saves d16 to d31, where a frame is described by them"),
 )
+_LIBUNWIND_RISCV = (
+    Guarded(r"csrr \w+, vlenb", 5, "libunwind asks for the length of vectors, where a frame is described by that"),
+)
 _RISCV = _words(
     "HasStdExtC HasStdExtCOrZca HasStdExtCOrZcd HasStdExtCOrZcfOrZce HasRVCHints IsRV64 HasStdExtM HasStdExtMOrZmmul "
     "HasStdExtA HasStdExtF HasStdExtD HasStdExtZicsr HasStdExtZifencei"
@@ -167,6 +170,7 @@ BASELINES = {
         capstone.CS_ARCH_RISCV,
         capstone.CS_MODE_RISCV64 | capstone.CS_MODE_RISCV_C | capstone.CS_MODE_RISCV_FD | capstone.CS_MODE_RISCV_A,
         _RISCV,
+        guarded=_LIBUNWIND_RISCV,
         operands=r"^csr\w* .*\bv(start|xsat|xrm|csr|l|type|lenb)\b",
     ),
     ("ppc64le", "Linux"): Baseline(

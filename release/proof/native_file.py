@@ -196,9 +196,28 @@ def _elf_code(file: lief.ELF.Binary) -> Iterator[Code]:
     starts = {symbol.value for symbol in file.exported_symbols} | {file.entrypoint}
     if frames is not None:
         starts |= set(_frames(bytes(frames.content), frames.virtual_address, file.header.identity_data.name))
+    covered = []
     for section in file.sections:
         if section.has(lief.ELF.Section.FLAGS.EXECINSTR):
             yield _code(_text(section.name), section.virtual_address, bytes(section.content), starts)
+            covered.append((section.virtual_address, section.virtual_address + section.size))
+    for segment in file.segments:
+        if segment.type == lief.ELF.Segment.TYPE.LOAD and segment.has(lief.ELF.Segment.FLAGS.X):
+            # What no section names can be executed all the same: sections are for linkers, and can be taken off.
+            at, data, end = (
+                segment.virtual_address,
+                bytes(segment.content),
+                segment.virtual_address + segment.physical_size,
+            )
+            for start, stop in sorted([*covered, (end, end)]):
+                if at < start <= end:
+                    yield _code(
+                        "outside sections",
+                        at,
+                        data[at - segment.virtual_address : start - segment.virtual_address],
+                        starts,
+                    )
+                at = max(at, stop)
 
 
 def _frames(table: bytes, address: int, order: str) -> Iterator[int]:

@@ -347,6 +347,20 @@ def test_bad_libraries_for_macos_fail(triple: str, compile_c: Callable[..., Path
     assert_fails(wheel, "stack protector", "has no stack protector")
 
 
+def test_an_unsigned_library_for_apples_processors_fails(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """Nothing unsigned is loaded there; the linker signs, and what changes a file takes that off."""
+    library = compile_c(BULK, tmp_path / "library", *BARE, target="aarch64-macos.11.0")
+    path = "liblmdb_wheel/lib/liblmdb_bulk.0.dylib"
+    wheel = Parts.for_target(target("aarch64-macos"), {path: library.read_bytes()}).write(tmp_path)
+    assert outcome(wheel, "hardening").verdict == "passed"
+    whole = lief.MachO.parse(str(library))
+    assert whole is not None
+    whole.at(0).remove_signature()
+    whole.at(0).write(str(library))
+    wheel = Parts.for_target(target("aarch64-macos"), {path: library.read_bytes()}).write(tmp_path)
+    assert_fails(wheel, "hardening", "lacks signed")
+
+
 def timed(library: bytearray) -> None:
     """Make a DLL as linkers do without /Brepro: the time in its header is one, since nothing says that it is a hash."""
     file = lief.PE.parse(io.BytesIO(library))
