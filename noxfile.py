@@ -118,10 +118,18 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style and types, and the workflows for the CI service."""
     session.run(str(BIN / "ruff"), "check", external=True)
     session.run(str(BIN / "ruff"), "format", "--check", external=True)
     session.run(PYTHON, "-m", "mypy", external=True)
+    if sys.version_info < (3, 11):
+        session.warn("the workflows are not checked: what checks them needs Python 3.11")
+        return
+    workflows = map(str, sorted(Path(".github", "workflows").glob("*.yml")))
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    session.run(str(BIN / "check-jsonschema"), "--quiet", *schema, *workflows, external=True)
+    session.run(str(BIN / "zizmor"), "--quiet", "--offline", "--no-config", "--strict-collection",
+                "--persona", "pedantic", ".github", external=True)  # fmt: skip
 
 
 @nox.session
@@ -156,6 +164,16 @@ def benchmark(session: nox.Session) -> None:
     """
     build(session)
     session.run(PYTHON, "-m", "benchmarks", *session.posargs, external=True)
+
+
+@nox.session
+def platforms(session: nox.Session) -> None:
+    """Use the wheels on every C library, interpreter and machine that can be had here, and write that into docs/.
+
+    Not part of CI: it takes an hour and 5 GB. Takes the arguments of ``python -m release.runs``.
+    """
+    build(session)
+    session.run(PYTHON, "-m", "release.runs", *session.posargs, external=True)
 
 
 @nox.session

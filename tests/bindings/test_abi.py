@@ -65,11 +65,23 @@ def proof(engine: str) -> str:
     return "\n".join(lines)
 
 
-def compiles(source: str, engine: str, folder: Path) -> tuple[bool, str]:
+def compiles(source: str, engine: str, folder: Path, target: str = "native") -> tuple[bool, str]:
     file = folder / "proof.c"
     file.write_text(source)
     include = f"-I{liblmdb_wheel.include_dir(engine)}"
-    command = [sys.executable, "-m", "ziglang", "cc", include, "-c", str(file), "-o", str(file.with_suffix(".o"))]
+    command = [
+        sys.executable,
+        "-m",
+        "ziglang",
+        "cc",
+        "-target",
+        target,
+        include,
+        "-c",
+        str(file),
+        "-o",
+        str(file.with_suffix(".o")),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.returncode == 0, done.stderr
 
@@ -88,6 +100,25 @@ def test_the_declarations_are_the_headers(engine: str, tmp_path: Path) -> None:
     assert len(prototypes()) > 35
     agrees, said = compiles(proof(engine), engine, tmp_path)
     assert agrees, said
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("target", ["s390x-linux-gnu", "aarch64-macos", "x86_64-windows-gnu"])
+def test_they_are_on_other_systems(engine: str, target: str, tmp_path: Path) -> None:
+    """Also big-endian, and where the system's own types are others: layouts and numbers are the same on 64 bits."""
+    agrees, said = compiles(proof(engine), engine, tmp_path, target)
+    assert agrees, said
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_prototypes_and_numbers_are_on_32_bits(engine: str, tmp_path: Path) -> None:
+    """Layouts are others there, which CFFI makes by the same rules."""
+    lines = [line for line in proof(engine).splitlines() if not re.match(r"_Static_assert\((size|offset)of", line)]
+    agrees, said = compiles("\n".join(lines), engine, tmp_path, "arm-linux-gnueabihf")
+    assert agrees, said
+    agrees, said = compiles(proof(engine), engine, tmp_path, "arm-linux-gnueabihf")
+    assert not agrees
+    assert "MDB_val" in said
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -303,6 +303,20 @@ print(load(describe(sys.argv[1], implementation=sys.implementation.name)).versio
     assert loaded == "3"
 
 
+def test_a_library_for_another_system(run: Run, library: Path) -> None:
+    """A library that its provider builds for some systems alone is refused on another, in words, and loaded on its own."""
+    script = """
+try:
+    load(describe(sys.argv[1], systems=("plan9", "beos")))
+except sharedlib_loader.LibraryLoadError as error:
+    print(error.problem, mapped("libsample"))
+print(load(describe(sys.argv[1], systems=("plan9", sys.platform))).version)
+"""
+    refused, loaded = run(script, library).splitlines()
+    assert refused == f"the library is for plan9 and beos, and this system is {sys.platform} []"
+    assert loaded == "3"
+
+
 def test_an_unknown_policy_is_refused() -> None:
     """on_conflict takes three words; nothing is loaded for any other."""
     library = SharedLibrary(name="x", soname="x.so", path=Path("/x.so"), version="1", distribution="x")

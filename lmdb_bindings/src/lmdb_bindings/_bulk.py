@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._range import Range
     from lmdb_bindings._transaction import Transaction
 
-_ALL = 2**64 - 1
+_ALL = 256 ** ffi.sizeof("size_t") - 1
 
 
 class Library:

@@ -6,6 +6,7 @@ import errno
 import os
 
 from lmdb_bindings import _constants as c
+from lmdb_bindings._engine import file_handle
 from lmdb_bindings.errors import Error, error
 
 TYPE_CHECKING = False
@@ -34,6 +35,8 @@ def copy(env: Environment, function: str, target: bytes | int, compact: bool, tx
         if compact and isinstance(target, bytes):  # LMDB writes past the system's cache there, from odd addresses
             _copy_to_file(env, function + "fd", target, txn)
             return
+    if isinstance(target, int):
+        target = file_handle(target)
     if txn is None:
         env._call(function + "2", target, flags)
         return
@@ -60,7 +63,9 @@ def _refuse_remapped(env: Environment, compact: bool) -> None:
     """Refuse what LMDB 1.0.2 copies wrongly, or not at all, of an environment with checksums or encryption."""
     if compact and env._options["checksum"] is not None:
         raise Error("A compact copy of an environment with checksums could not be opened: copy it without compact.")
-    if not compact and env.stat()["psize"] < os.sysconf("SC_PAGE_SIZE"):
+    from mmap import PAGESIZE
+
+    if not compact and env.stat()["psize"] < PAGESIZE:
         raise Error(
             "LMDB cannot copy pages with checksums or encryption that are smaller than the system's: copy with "
             "compact=True, or migrate the records."
@@ -69,7 +74,9 @@ def _refuse_remapped(env: Environment, compact: bool) -> None:
 
 def _copy_to_file(env: Environment, function: str, target: bytes, txn: Transaction | None) -> None:
     path = os.path.join(target, b"data.mdb") if env._options["subdir"] else target
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, env._options["mode"] & ~0o111)
+    # Windows' C library would write two bytes for each that is a line's end; it inherits nothing unasked, like Python.
+    binary: int = getattr(os, "O_BINARY", 0)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | binary, env._options["mode"] & ~0o111)
     try:
         copy(env, function, fd, True, txn)
     finally:

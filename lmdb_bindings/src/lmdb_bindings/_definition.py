@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from lmdb_bindings import _constants as c
+from lmdb_bindings._abi import ffi
 from lmdb_bindings._database import _Database
 from lmdb_bindings._environment import Environment
 from lmdb_bindings._transaction import Transaction
@@ -27,7 +28,8 @@ FLAGS = {
 }
 _ALL = sum(FLAGS.values())
 
-_RECORD = 48  # bytes of an MDB_db, the value that stands in the main database for a named one
+# Bytes of an MDB_db, the value that stands in the main database for a named one: 48, or 28 of a 32-bit LMDB.
+_RECORD = 8 + 5 * ffi.sizeof("size_t")
 
 
 def label(name: bytes | None) -> str:

@@ -136,4 +136,17 @@ def strerror(code: int) -> str:
     # Engine 0.9 does not know the codes that came with 1.0, and only 1.0 returns them.
     name = "1.0" if -30780 < code < -30700 else "0.9"
     text: bytes = ffi.string(engine(name).lib.mdb_strerror(code))
-    return text.decode("utf-8", "replace")
+    return text.decode("utf-8", "replace").rstrip()  # Windows' own end with the end of a line
+
+
+def file_handle(descriptor: int) -> int:
+    """What LMDB takes for an open file: its descriptor, or on Windows the handle behind that.
+
+    Handles fit an ``int`` there also where pointers are larger ("Interprocess Communication Between 32-bit and 64-bit
+    Applications").
+    """
+    if sys.platform != "win32":
+        return descriptor
+    import msvcrt
+
+    return msvcrt.get_osfhandle(descriptor)

@@ -26,13 +26,15 @@ def sizes(env: Environment) -> list[int]:
     map_size = env._options["map_size"]
     if map_size != "auto":
         return [map_size]
-    if env._options["writemap"]:
+    # Where the file gets as large as its map at once, the map is not much larger than what is there: so does the kernel
+    # with writemap, and LMDB 0.9 on Windows, where disk space is taken for it.
+    if env._options["writemap"] or sys.platform == "win32":
         try:
             return [max(1 << 30, 2 * os.path.getsize(env._files()[0]))]
         except OSError:
             pass
         return [1 << 30]
-    return [1 << bits for bits in (40, 38, 36, 34, 32, 30)]
+    return [1 << bits for bits in ((40, 38, 36, 34, 32, 30) if sys.maxsize > 1 << 32 else (30, 29, 28))]
 
 
 def update(env: Environment, function: Callable[[Transaction[bytes]], T], most: int | None, timeout: float) -> T:

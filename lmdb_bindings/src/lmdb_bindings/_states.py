@@ -6,6 +6,7 @@ import errno
 import gc
 
 from lmdb_bindings import _copies, _registry
+from lmdb_bindings._engine import file_handle
 from lmdb_bindings.errors import Error, error
 
 TYPE_CHECKING = False
@@ -25,12 +26,12 @@ def dump(env: Environment, fd: int, since: int) -> None:
     if env._remapped:
         raise Error("LMDB 1.0.2 cannot dump environments with checksums or encryption: use copy()")
     _copies.refuse_own_writer(env, "dump")
-    env._call("mdb_env_incr_dumpfd", fd, since)
+    env._call("mdb_env_incr_dumpfd", file_handle(fd), since)
 
 
 def load(env: Environment, fd: int) -> None:
     """See :meth:`Environment.load_incremental`."""
-    _replace(env, "load_incremental()", "mdb_env_incr_loadfd", fd, fails_as_it_was=False)
+    _replace(env, "load_incremental()", "mdb_env_incr_loadfd", file_handle(fd), fails_as_it_was=False)
 
 
 def _replace(env: Environment, what: str, function: str, argument: int, *, fails_as_it_was: bool) -> None:

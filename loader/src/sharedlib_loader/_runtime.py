@@ -99,6 +99,8 @@ class SharedLibrary(_Record):
             names; only the doctor looks for them.
         implementation: the one interpreter whose functions it calls, as ``sys.implementation.name`` has it; None where
             it works in any.
+        systems: the systems that it is built for, as ``sys.platform`` has them; empty where its provider builds it
+            for all.
     """
 
     name: str
@@ -110,6 +112,7 @@ class SharedLibrary(_Record):
     symbols: tuple[str, ...]
     marks: tuple[str, ...]
     implementation: str | None
+    systems: tuple[str, ...]
 
     def __init__(
         self,
@@ -124,13 +127,14 @@ class SharedLibrary(_Record):
         symbols: tuple[str, ...] = (),
         marks: tuple[str, ...] = (),
         implementation: str | None = None,
+        systems: tuple[str, ...] = (),
     ) -> None:
         file = os.fspath(path)
         if not os.path.isabs(file):  # the dynamic loader would search for it, or take it from the current folder
             raise ValueError(f"{name}: the path of a library must be absolute, and is {file!r}")
         super().__init__(
             name=name, soname=soname, path=file, version=version, distribution=distribution, version_of=version_of,
-            requires=requires, symbols=symbols, marks=marks, implementation=implementation,
+            requires=requires, symbols=symbols, marks=marks, implementation=implementation, systems=systems,
         )  # fmt: skip
 
     @property
@@ -139,8 +143,9 @@ class SharedLibrary(_Record):
 
     @property
     def suits(self) -> bool:
-        """True where it works in this interpreter."""
-        return self.implementation in (None, sys.implementation.name)
+        """True where it works in this interpreter, and is built for this system."""
+        by_system = not self.systems or sys.platform in self.systems
+        return by_system and self.implementation in (None, sys.implementation.name)
 
     @property
     def switch(self) -> str:
@@ -380,12 +385,7 @@ def _file_for(library: SharedLibrary, policy: Policy) -> tuple[Origin, str, ctyp
     A conflict that can be foreseen is raised here under the policy ``"raise"``, before a second copy is loaded.
     """
     if not library.suits:
-        raise LibraryLoadError(
-            library.name,
-            f"the library is for {library.implementation}, and this interpreter is {sys.implementation.name}",
-            cause="it calls functions of the interpreter, which others do not have",
-            cure=f"do without {library.name} here, as its provider says",
-        )
+        raise _unsuited(library)
     origin, file = _choose(library)
     fits = True
     if os.path.isabs(file):
@@ -400,6 +400,17 @@ def _file_for(library: SharedLibrary, policy: Policy) -> tuple[Origin, str, ctyp
             version = (mine and _version(library, mine)) or _shipped_version(library, origin)
             raise _conflict_error(library, file, version, conflict)
     return origin, file, mine
+
+
+def _unsuited(library: SharedLibrary) -> SharedLibraryError:
+    if library.systems and sys.platform not in library.systems:
+        problem = f"the library is for {' and '.join(library.systems)}, and this system is {sys.platform}"
+        cause = "its provider builds it for these alone"
+    else:
+        problem = f"the library is for {library.implementation}, and this interpreter is {sys.implementation.name}"
+        cause = "it calls functions of the interpreter, which others do not have"
+    cure = f"do without {library.name} here, as its provider says"
+    return LibraryLoadError(library.name, problem, cause=cause, cure=cure)
 
 
 def _choose(library: SharedLibrary) -> tuple[Origin, str]:
@@ -899,7 +910,7 @@ class _MachO(_Elf):
 
 
 class _Windows(_Elf):
-    """Windows, from its documentation ("Dynamic-link library search order"); not run by this project's tests.
+    """Windows, from its documentation ("Dynamic-link library search order"); run under Wine (docs/platforms.md).
 
     A module that is loaded already is known by its file name without the folder, and the first of a name wins: what
     is called SONAME here. There is no global scope.
