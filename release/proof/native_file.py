@@ -203,21 +203,17 @@ def _elf_code(file: lief.ELF.Binary) -> Iterator[Code]:
             covered.append((section.virtual_address, section.virtual_address + section.size))
     for segment in file.segments:
         if segment.type == lief.ELF.Segment.TYPE.LOAD and segment.has(lief.ELF.Segment.FLAGS.X):
-            # What no section names can be executed all the same: sections are for linkers, and can be taken off.
-            at, data, end = (
-                segment.virtual_address,
-                bytes(segment.content),
-                segment.virtual_address + segment.physical_size,
-            )
-            for start, stop in sorted([*covered, (end, end)]):
-                if at < start <= end:
-                    yield _code(
-                        "outside sections",
-                        at,
-                        data[at - segment.virtual_address : start - segment.virtual_address],
-                        starts,
-                    )
-                at = max(at, stop)
+            yield from _gaps(segment.virtual_address, bytes(segment.content), sorted(covered), starts)
+
+
+def _gaps(address: int, data: bytes, covered: list[tuple[int, int]], starts: set[int]) -> Iterator[Code]:
+    """What no section names in an executable segment, but for zeros that fill it: it can be executed all the same."""
+    at, end = address, address + len(data)
+    for start, stop in [*covered, (end, end)]:
+        gap = data[at - address : max(0, min(start, end) - address)]
+        if any(gap):
+            yield _code("outside sections", at, gap, starts)
+        at = max(at, stop)
 
 
 def _frames(table: bytes, address: int, order: str) -> Iterator[int]:
