@@ -391,6 +391,34 @@ def test_bad_libraries_for_windows_fail(triple: str, compile_c: Callable[..., Pa
     assert_fails(wheel, "origin", "has the time 2026-11-26 16:24:36 in its header")
 
 
+def import_library(machine: int, time: int) -> bytes:
+    """An archive of one import, of ``f`` from ``x.dll``."""
+    names = b"f\0x.dll\0"
+    body = struct.pack("<HHHHIIHH", 0, 0xFFFF, 0, machine, time, len(names), 0, 0) + names
+    return b"!<arch>\n" + b"x.dll/".ljust(16) + b"0".ljust(32) + str(len(body)).encode().ljust(10) + b"`\n" + body
+
+
+def test_bad_import_libraries_fail(tmp_path: Path) -> None:
+    """What leads to a DLL is for its machine, and has no time in it."""
+    path = "liblmdb_wheel/lib/liblmdb_bulk-0.lib"
+    bad = Parts.for_target(target("x86_64-windows"), {path: import_library(0xAA64, 1795710276)}).write(tmp_path)
+    assert_fails(bad, "machine", f"{path} is for aarch64, not x86_64")
+    assert_fails(bad, "origin", f"{path}: its member x.dll/ has a time, 1795710276")
+    good = Parts.for_target(target("x86_64-windows"), {path: import_library(0x8664, 0)}).write(tmp_path)
+    assert outcome(good, "machine").wrong == ("no native file is in it",)
+    assert outcome(good, "origin").verdict == "passed"
+
+
+def test_a_static_program_that_needs_a_library_fails(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """What is tagged for both C libraries needs neither, and no dynamic loader."""
+    flatc = Parts.of(built("flatc_wheel"))
+    [script] = [path for path in flatc.files if path.endswith("/scripts/flatc")]
+    flatc.files[script] = compile_c("int main(void) { return 0; }", tmp_path / "flatc", "-fPIE", "-pie").read_bytes()
+    wheel = flatc.write(tmp_path)
+    assert_fails(wheel, "needed", "needs libc.so.6")
+    assert_fails(wheel, "needed", "names the dynamic loader /lib")
+
+
 # -- The whole -------------------------------------------------------------------------------------------------------
 
 
