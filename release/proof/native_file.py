@@ -221,7 +221,7 @@ def _frames(table: bytes, address: int, order: str) -> Iterator[int]:
     end = "<" if order == "LSB" else ">"
     version, pointer, count, entries = table[:4]
     if (version, pointer, count, entries) != (1, 0x1B, 0x03, 0x3B):
-        raise ValueError(f".eh_frame_hdr is encoded as {table[:4].hex()}, which is not known here")
+        raise BrokenFileError(f".eh_frame_hdr is encoded as {table[:4].hex()}, which is not known here")
     (number,) = struct.unpack_from(f"{end}I", table, 8)
     for distance, _ in struct.iter_unpack(f"{end}ii", table[12 : 12 + 8 * number]):
         yield address + distance

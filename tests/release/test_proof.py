@@ -147,6 +147,8 @@ ARCHIVES: tuple[tuple[str, str, Change], ...] = (
     ("licences", "is no SPDX expression", lambda parts: parts.edit(METADATA, "OLDAP-2.8", "OLDAP-99")),
     ("licences", "no licence is known of zlib",
      change_bill(lambda bill: bill["components"].append({"type": "library", "name": "zlib", "version": "1"}))),
+    ("licences", "the licence of lmdb is",
+     change_bill(lambda bill: bill["components"][0].update(licenses=[{"expression": "MIT"}]))),
     ("bill of materials", "there is no", lambda parts: parts.files.pop(BILL)),
     ("bill of materials", "another bill", lambda parts: parts.files.update({f"{INFO}/sboms/other.json": b"{}"})),
     ("bill of materials", "is not valid", lambda parts: parts.files.update({BILL: b"{}"})),
@@ -163,6 +165,8 @@ ARCHIVES: tuple[tuple[str, str, Change], ...] = (
     ("pedigree", "lmdb-0.9: its archive",
      change_bill(lambda bill: bill["components"][0]["pedigree"]["ancestors"][0].update(purl="pkg:pypi/other@1"))),
     ("pedigree", "monocypher 4.0.3 is in it 0 times", change_bill(lambda bill: bill["components"].pop(2))),
+    ("pedigree", "4 sources are in it, not 3",
+     change_bill(lambda bill: bill["components"].append({"name": "other", "version": "1", "pedigree": {}}))),
     ("pedigree", "does not depend on each", change_bill(lambda bill: bill["dependencies"][0].pop("dependsOn"))),
     ("pedigree", "linked in are ['zig', 'zlib']",
      change_bill(lambda bill: bill["components"].append({"type": "library", "name": "zlib"}))),
@@ -308,6 +312,14 @@ def test_a_broken_native_file_is_said(parts: Parts, tmp_path: Path) -> None:
     """What begins as a native file and is none fails the check, and does not end the program."""
     parts.files[LIBRARY] = b"\xcf\xfa\xed\xfe and nothing more"
     assert_fails(parts.write(tmp_path), "machine", "cannot be read")
+
+
+def test_unwind_tables_that_are_not_understood_are_said(parts: Parts, tmp_path: Path) -> None:
+    """Where functions begin would not be known, and code could be misread."""
+    table = read(parts.files[LIBRARY]).sections[".eh_frame_hdr"]
+    assert parts.files[LIBRARY].count(table) == 1
+    parts.files[LIBRARY] = parts.files[LIBRARY].replace(table, b"\x02" + table[1:])
+    assert_fails(parts.write(tmp_path), "instructions", f"{LIBRARY}: .eh_frame_hdr is encoded as 02")
 
 
 # -- Other systems ---------------------------------------------------------------------------------------------------
