@@ -442,9 +442,11 @@ def test_every_check_is_shown_to_fail() -> None:
 
 def test_newer_code_in_a_wheel_fails(parts: Parts, compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """The check of instructions reads each native file of a wheel."""
-    newer = {"x86_64": "x86_64_v3", "aarch64": "neoverse_v1"}[Wheel.read(built("liblmdb_wheel")).machine]
-    source = "double lmdb_bulk_x(double a, double b) { return __builtin_floor(a) * b; }"
-    parts.files[TOOL] = compile_c(source, tmp_path / "tool", *BARE, f"-mcpu={newer}").read_bytes()
+    newer = {"x86_64": "x86_64_v3", "aarch64": "generic+sve"}.get(Wheel.read(built("liblmdb_wheel")).machine)
+    if newer is None:
+        pytest.skip("the tests of instructions name newer processors of every machine; this one needs this machine's")
+    source = "void lmdb_bulk_x(double *a, double *b) { for (int i = 0; i < 999; i++) a[i] *= b[i]; }"
+    parts.files[TOOL] = compile_c(source, tmp_path / "tool", *BARE, "-O3", f"-mcpu={newer}").read_bytes()
     assert_fails(parts.write(tmp_path), "instructions", f"{TOOL}: ")
 
 
