@@ -122,8 +122,8 @@ _RISCV = _words(
 )
 
 # What compilers use of POWER8's instructions. By name, since capstone decodes much of POWER9's vectors as POWER8's.
-# Whether one that is missing here belongs here, Power ISA 2.07 tells. Each stands for its record form (a dot at the end)
-# and its hints to predict a branch (+ and -), too.
+# Whether one that is missing here belongs here, Power ISA 2.07 tells. Each stands for its record form (with a dot) and
+# its hints to predict a branch (+ and -), too.
 _POWER8 = _words(
     "add addc adde addi addic addis addme addze and andc andi. andis. b ba bc bca bcctr bcctrl bcl bcla bclr bclrl "
     "bctr bctrl bdnz bdnzlr bdz bdzlr bf bfctr bfctrl bflr bl bla blr blrl bpermd bt btctr btctrl btlr clrldi clrlwi "
