@@ -83,6 +83,13 @@ def wheels(session: nox.Session) -> None:
 
 
 @nox.session
+def proof(session: nox.Session) -> None:
+    """Check every wheel in dist/ as a file; options go through: ``nox -s proof -- --json build/proof.json``."""
+    wheels = sorted(map(str, DIST.glob("*.whl")))
+    session.run(PYTHON, "-m", "release.proof", *wheels, *session.posargs, external=True)
+
+
+@nox.session
 def test(session: nox.Session) -> None:
     """Run everything that must pass: style and types, the site, the demo, and all tests against the built wheels."""
     lint(session)
@@ -111,10 +118,18 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style and types, and the workflows for the CI service."""
     session.run(str(BIN / "ruff"), "check", external=True)
     session.run(str(BIN / "ruff"), "format", "--check", external=True)
     session.run(PYTHON, "-m", "mypy", external=True)
+    if sys.version_info < (3, 11):
+        session.warn("the workflows are not checked: what checks them needs Python 3.11")
+        return
+    workflows = map(str, sorted(Path(".github", "workflows").glob("*.yml")))
+    schema = ["--builtin-schema", "vendor.github-workflows"]
+    session.run(str(BIN / "check-jsonschema"), "--quiet", *schema, *workflows, external=True)
+    session.run(str(BIN / "zizmor"), "--quiet", "--offline", "--no-config", "--strict-collection",
+                "--persona", "pedantic", ".github", external=True)  # fmt: skip
 
 
 @nox.session

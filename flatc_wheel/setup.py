@@ -11,7 +11,7 @@ UPSTREAM = Path(__file__).resolve().parent / "upstream" / "flatbuffers"
 
 COMPILE = (
     "-std=c++17", "-O2", "-g0", "-DNDEBUG",
-    "-DFLATBUFFERS_LOCALE_INDEPENDENT=0",  # musl has no strtod_l; flatc stays in the C locale anyway
+    "-DFLATBUFFERS_LOCALE_INDEPENDENT=0",  # musl has no strtoll_l; flatc stays in the C locale anyway
     "-fsigned-char",  # as upstream's CMake: the default differs by architecture
     "-fstack-protector-strong", "-fno-sanitize=undefined",
     "-ffunction-sections", "-fdata-sections",

@@ -1,4 +1,4 @@
-"""Every block of every README, and of the binding's page, runs: files are written, Python and shell blocks are run, in order, as a reader would.
+"""Every block of every README, and of some pages, runs: files are written, Python and shell blocks are run, in order, as a reader would.
 
 A block whose first line is a comment with a file name is that file. Blocks that call make are only looked up in the
 Makefile: this very test is part of ``make test``.
@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("binding", "installation", "native")]
 READMES = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in [*ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md"), ROOT / "docs" / "binding.md"]
+    for path in [ROOT / "CONTRIBUTING.md", *ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md"), *PAGES]
 )
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"(?:#|//|/\*) ([\w./-]+\.\w+)(?: \*/)?\n")
@@ -66,7 +67,8 @@ def test_there_are_blocks_to_run() -> None:
     """The pattern finds the blocks: the four distributions and the project each show how they are used."""
     found = {readme for readme in READMES if BLOCK.search((ROOT / readme).read_text())}
     distributions = {"loader", "liblmdb_wheel", "lmdb_bindings", "flatc_wheel"}
-    assert found == {"README.md", "docs/binding.md", *(f"{folder}/README.md" for folder in distributions)}
+    pages = {"README.md", "CONTRIBUTING.md", "docs/binding.md", "docs/installation.md", "docs/native.md"}
+    assert found == {*pages, *(f"{folder}/README.md" for folder in distributions)}
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

@@ -52,3 +52,17 @@ def files(built: Callable[[str], Path]) -> Callable[[str], dict[str, bytes]]:
             return {info.filename: wheel.read(info) for info in wheel.infolist()}
 
     return files
+
+
+@pytest.fixture(scope="session")
+def proved(built: Callable[[str], Path]) -> Callable[..., None]:
+    """Do checks of the proof on a built wheel, by the start of its name; each must pass."""
+    pytest.importorskip("lief", reason="lief, which reads native files, has no wheel for this interpreter")
+    from release.proof.checks import prove
+    from release.proof.wheel import Wheel
+
+    def proved(name: str, *checks: str) -> None:
+        for outcome in prove(Wheel.read(built(f"{name}-*.whl")), checks):
+            assert (outcome.check, outcome.verdict, outcome.wrong) == (outcome.check, "passed", ())
+
+    return proved

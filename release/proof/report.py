@@ -1,0 +1,54 @@
+"""The results for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from release.proof.outcome import Outcome, Verdict
+from release.proof.wheel import Wheel
+
+Proof = tuple[Wheel, tuple[Outcome, ...]]
+
+STYLES: dict[Verdict, str] = {"passed": "green", "failed": "bold red", "not applicable": "dim"}
+
+
+def passed(outcomes: Iterable[Outcome]) -> bool:
+    return all(outcome.verdict != "failed" for outcome in outcomes)
+
+
+def show(console: Console, proof: Proof) -> None:
+    """Print one wheel: a line for each check, and below it each fault."""
+    wheel, outcomes = proof
+    table = Table(title=Text(wheel.path.name), title_justify="left", box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for outcome in outcomes:
+        table.add_row(outcome.check, Text(outcome.verdict, STYLES[outcome.verdict]), Text(outcome.found))
+        for fault in outcome.wrong:
+            table.add_row("", "", Text(fault, STYLES["failed"]))
+    console.print(table)
+    console.print()
+
+
+def as_json(proofs: Iterable[Proof]) -> dict[str, Any]:
+    """Every outcome, and one verdict on all: ``{"passed": bool, "wheels": [{"wheel", "sha256", "checks": [...]}]}``."""
+    wheels = [
+        {
+            "wheel": wheel.path.name,
+            "sha256": wheel.sha256,
+            "bytes": wheel.path.stat().st_size,
+            "passed": passed(outcomes),
+            "checks": [
+                {"check": one.check, "verdict": one.verdict, "found": one.found, "wrong": list(one.wrong)}
+                for one in outcomes
+            ],
+        }
+        for wheel, outcomes in proofs
+    ]
+    return {"passed": all(wheel["passed"] for wheel in wheels), "wheels": wheels}
