@@ -134,13 +134,13 @@ PARTS = {
 
 
 def _by_run(runs: Sequence[Result], notes: Notes) -> Iterator[str]:
-    yield from _head("wheels", "interpreter", "system", *PARTS)
+    yield from _head("wheels", "interpreter", "system", *PARTS, "single records by", "binding's own tests")
     for one in runs:
         if "unavailable" in one:
             yield _row(f"`{one['platform']}`", one["leg"], one["place"], f"not run{notes.mark(one['unavailable'])}")
             continue
         system = f"{one['system']}{_emulated(one)}" + (f", {one['place']}" if one["place"] != one["system"] else "")
-        cells = [_cell(one, parts, notes) for parts in PARTS.values()]
+        cells = [*(_cell(one, parts, notes) for parts in PARTS.values()), _way(one), _own_tests(one)]
         yield _row(f"`{one['platform']}`", one.get("interpreter", "none"), system, *cells)
 
 
@@ -158,6 +158,20 @@ def _cell(result: Result, names: Sequence[str], notes: Notes) -> str:
     if names[0].startswith("binding") and result["without"]:
         return "not run" + notes.mark(f"Not run there: {result['without']}.")
     return "-"
+
+
+def _way(result: Result) -> str:
+    """How single records cross between Python and C: ``way()`` in smoke.py says it."""
+    words = [part["words"] for name, part in result["parts"].items() if name.startswith("binding ")]
+    found = [text.partition("single records by ")[2].split(",")[0].split(" (")[0] for text in words]
+    return next(filter(None, found), "-")
+
+
+def _own_tests(result: Result) -> str:
+    part = result["parts"].get("binding's own tests")
+    if part is None:
+        return "-"
+    return str(part["words"]) if part["outcome"] == "passed" else "FAILED"
 
 
 # What runs where an emulator lacks something that LMDB needs, which is no fault of the wheels.
