@@ -34,11 +34,19 @@ def write(dist: Path, proof: Path | None) -> None:
         dist: the folder of the wheels.
         proof: what ``python -m release.proof --json`` has written of them; None where they were not checked.
     """
-    runs = [json.loads(file.read_text()) for leg in LEGS if (file := KEPT / f"{leg.name}.json").exists()]
+    files = [KEPT / f"{leg.name}.json" for leg in LEGS]
+    runs = [_in_short(json.loads(file.read_text())) for file in files if file.exists()]
     checked = {} if proof is None else _checked(json.loads(proof.read_text()))
     found = {"built": built(dist), "checked": checked, "runs": runs, "not run": NOT_RUN}
     JSON.write_text(json.dumps(found, indent=1) + "\n")
     TABLES.write_text(tables(found))
+
+
+def _in_short(result: Result) -> Result:
+    """A result with no more than the last line of what its parts say: all of it is in what is kept."""
+    for part in result.get("parts", {}).values():
+        part["words"] = part["words"].strip().rpartition("\n")[2].strip()
+    return result
 
 
 def _checked(proof: Mapping[str, Any]) -> dict[str, Any]:
