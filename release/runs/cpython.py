@@ -100,6 +100,8 @@ def build(interpreter: Interpreter) -> None:
         "LIBFFI_CFLAGS": f"-I{needed}/include", "LIBFFI_LIBS": f"-L{needed}/lib -lffi",
     }  # fmt: skip
     source = sources["python3.13"]
+    # How extension modules' files are named. Python asks the headers, and takes those of musl in zig for no libc's.
+    (source / "Misc" / "platform_triplet.c").write_text(f"#undef linux\nPLATFORM_TRIPLET={host}\n")
     commands.run(source, "./configure", "-q", f"--prefix={interpreter.prefix}", "--without-ensurepip",
               "--disable-test-modules", "ac_cv_buggy_getaddrinfo=no",
               *(f"py_cv_module_{module}=n/a" for module in LEFT_OUT), *interpreter.options)  # fmt: skip

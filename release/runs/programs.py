@@ -49,6 +49,9 @@ class Programs:
             name, robust = done.stdout.splitlines()
         except ValueError:
             raise Failed(f"{program.name} ends with {done.returncode}: {done.stdout}{done.stderr}") from None
+        if name == "musl":  # its dynamic loader alone can tell the version
+            loader = f"/lib/ld-musl-{self.target.machine}.so.1"
+            name += f" {self.place.run([loader], {}).stderr.split('Version ')[1].split()[0]}"
         return name, None if done.returncode == 0 else robust
 
     def linked(self, engine: str) -> str:

@@ -34,11 +34,19 @@ def write(dist: Path, proof: Path | None) -> None:
         dist: the folder of the wheels.
         proof: what ``python -m release.proof --json`` has written of them; None where they were not checked.
     """
-    runs = [json.loads(file.read_text()) for leg in LEGS if (file := KEPT / f"{leg.name}.json").exists()]
+    files = [KEPT / f"{leg.name}.json" for leg in LEGS]
+    runs = [_in_short(json.loads(file.read_text())) for file in files if file.exists()]
     checked = {} if proof is None else _checked(json.loads(proof.read_text()))
     found = {"built": built(dist), "checked": checked, "runs": runs, "not run": NOT_RUN}
     JSON.write_text(json.dumps(found, indent=1) + "\n")
     TABLES.write_text(tables(found))
+
+
+def _in_short(result: Result) -> Result:
+    """A result with no more than the last line of what its parts say: all of it is in what is kept."""
+    for part in result.get("parts", {}).values():
+        part["words"] = part["words"].strip().rpartition("\n")[2].strip()
+    return result
 
 
 def _checked(proof: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,13 +142,13 @@ PARTS = {
 
 
 def _by_run(runs: Sequence[Result], notes: Notes) -> Iterator[str]:
-    yield from _head("wheels", "interpreter", "system", *PARTS)
+    yield from _head("wheels", "interpreter", "system", *PARTS, "single records by", "binding's own tests")
     for one in runs:
         if "unavailable" in one:
             yield _row(f"`{one['platform']}`", one["leg"], one["place"], f"not run{notes.mark(one['unavailable'])}")
             continue
         system = f"{one['system']}{_emulated(one)}" + (f", {one['place']}" if one["place"] != one["system"] else "")
-        cells = [_cell(one, parts, notes) for parts in PARTS.values()]
+        cells = [*(_cell(one, parts, notes) for parts in PARTS.values()), _way(one), _own_tests(one)]
         yield _row(f"`{one['platform']}`", one.get("interpreter", "none"), system, *cells)
 
 
@@ -158,6 +166,20 @@ def _cell(result: Result, names: Sequence[str], notes: Notes) -> str:
     if names[0].startswith("binding") and result["without"]:
         return "not run" + notes.mark(f"Not run there: {result['without']}.")
     return "-"
+
+
+def _way(result: Result) -> str:
+    """How single records cross between Python and C: ``way()`` in smoke.py says it."""
+    words = [part["words"] for name, part in result["parts"].items() if name.startswith("binding ")]
+    found = [text.partition("single records by ")[2].split(",")[0].split(" (")[0] for text in words]
+    return next(filter(None, found), "-")
+
+
+def _own_tests(result: Result) -> str:
+    part = result["parts"].get("binding's own tests")
+    if part is None:
+        return "-"
+    return str(part["words"]) if part["outcome"] == "passed" else "FAILED"
 
 
 # What runs where an emulator lacks something that LMDB needs, which is no fault of the wheels.

@@ -72,8 +72,8 @@ def _use(leg: Leg, site: Path, files: dict[str, Path], *, with_suite: bool) -> R
     return {
         "emulator": leg.place.emulator(),
         "limit": refusal and f"{refusal}. {use.by_debian()}".strip(),
-        "system": system,
         **found,
+        "system": found.get("system") or system,
         "wheels": {file.name: wheels.sha256(file) for file in files.values()},
         "parts": {**parts, **found.get("parts", {})},
     }

@@ -227,7 +227,7 @@ def system() -> str:
     try:
         return str(os.confstr("CS_GNU_LIBC_VERSION"))
     except (OSError, ValueError):
-        return "musl"  # which has no such name
+        return ""  # musl, which has no such name
 
 
 # -- running ---------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ TESTS = ROOT / "tests" / "bindings"
 LEFT_OUT = ("test_abi.py", "test_typing.py")
 
 # pytest is pinned as here. Later versions of hypothesis are compiled, and have no wheels for PyPy.
-TOOLS = ("pytest", "pytest-timeout", "packaging", "hypothesis<6.140")
+TOOLS = ("pytest", "pytest-timeout", "packaging", "setuptools", "hypothesis<6.140")
 
 
 def tools(tag: str) -> Path:

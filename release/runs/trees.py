@@ -9,6 +9,7 @@ Needs a Debian or Ubuntu with ``mmdebstrap``, and the right to make user namespa
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -41,11 +42,13 @@ class Tree:
     packages: tuple[str, ...]
     links: tuple[tuple[str, str], ...] = ()
 
+    separator = ":"
+
     @property
     def folder(self) -> Path:
-        return CACHE / "trees" / f"{self.suite}-{self.architecture}-{self.packages[0]}"
-
-    separator = ":"
+        """Where it is; what it is made of is in the name, so that a changed one is made anew."""
+        content = hashlib.sha256(repr((self.packages, self.links)).encode()).hexdigest()[:8]
+        return CACHE / "trees" / f"{self.suite}-{self.architecture}-{content}"
 
     @property
     def title(self) -> str:
