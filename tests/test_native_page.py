@@ -14,14 +14,13 @@ ROWS = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTIL
 
 
 def oldest_system(target: Target) -> str:
-    """As people call what a row's triple and tags name."""
+    """As people call what a row's tags name."""
     if target.libc == "UCRT":
         return "Windows with the Universal CRT"
-    if target.libc == "musl":
-        [tag] = target.tags
-        return "musl {}.{}".format(*tag.split("_")[1:3])
-    name = {"glibc": "glibc", "libSystem": "macOS"}[target.libc]
-    return f"{name} {target.triple.partition('.')[2]}"
+    name = {"glibc": "glibc", "musl": "musl", "libSystem": "macOS"}[target.libc]
+    tags = [tag.split("_") for tag in target.tags]
+    major, minor = min((int(tag[1]), int(tag[2])) for tag in tags if tag[0] in ("manylinux", "musllinux", "macosx"))
+    return f"{name} {major}.{minor}"
 
 
 def test_every_row_is_there_and_no_other() -> None:
@@ -31,5 +30,5 @@ def test_every_row_is_there_and_no_other() -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_a_row_says_the_oldest_system(target: Target) -> None:
-    """The version of the system is the one that the code is linked for."""
+    """The version of the system is the oldest that a tag promises."""
     assert ROWS[target.name] == oldest_system(target)
