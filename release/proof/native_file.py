@@ -196,9 +196,24 @@ def _elf_code(file: lief.ELF.Binary) -> Iterator[Code]:
     starts = {symbol.value for symbol in file.exported_symbols} | {file.entrypoint}
     if frames is not None:
         starts |= set(_frames(bytes(frames.content), frames.virtual_address, file.header.identity_data.name))
+    covered = []
     for section in file.sections:
         if section.has(lief.ELF.Section.FLAGS.EXECINSTR):
             yield _code(_text(section.name), section.virtual_address, bytes(section.content), starts)
+            covered.append((section.virtual_address, section.virtual_address + section.size))
+    for segment in file.segments:
+        if segment.type == lief.ELF.Segment.TYPE.LOAD and segment.has(lief.ELF.Segment.FLAGS.X):
+            yield from _gaps(segment.virtual_address, bytes(segment.content), sorted(covered), starts)
+
+
+def _gaps(address: int, data: bytes, covered: list[tuple[int, int]], starts: set[int]) -> Iterator[Code]:
+    """What no section names in an executable segment, but for zeros that fill it: it can be executed all the same."""
+    at, end = address, address + len(data)
+    for start, stop in [*covered, (end, end)]:
+        gap = data[at - address : max(0, min(start, end) - address)]
+        if any(gap):
+            yield _code("outside sections", at, gap, starts)
+        at = max(at, stop)
 
 
 def _frames(table: bytes, address: int, order: str) -> Iterator[int]:
@@ -206,7 +221,7 @@ def _frames(table: bytes, address: int, order: str) -> Iterator[int]:
     end = "<" if order == "LSB" else ">"
     version, pointer, count, entries = table[:4]
     if (version, pointer, count, entries) != (1, 0x1B, 0x03, 0x3B):
-        raise ValueError(f".eh_frame_hdr is encoded as {table[:4].hex()}, which is not known here")
+        raise BrokenFileError(f".eh_frame_hdr is encoded as {table[:4].hex()}, which is not known here")
     (number,) = struct.unpack_from(f"{end}I", table, 8)
     for distance, _ in struct.iter_unpack(f"{end}ii", table[12 : 12 + 8 * number]):
         yield address + distance

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from release.proof.outcome import Outcome, Verdict
@@ -22,17 +21,14 @@ def passed(outcomes: Iterable[Outcome]) -> bool:
 
 
 def show(console: Console, proof: Proof) -> None:
-    """Print one wheel: a line for each check, and below it each fault."""
+    """Print one wheel: a line for each check, and below it each fault; not wrapped, so that grep finds them."""
     wheel, outcomes = proof
-    table = Table(title=Text(wheel.path.name), title_justify="left", box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    console.print(wheel.path.name, style="bold", soft_wrap=True)
     for outcome in outcomes:
-        table.add_row(outcome.check, Text(outcome.verdict, STYLES[outcome.verdict]), Text(outcome.found))
+        verdict = Text(f"{outcome.verdict:<16}", STYLES[outcome.verdict])
+        console.print(Text.assemble(f"  {outcome.check:<18}", verdict, outcome.found), soft_wrap=True)
         for fault in outcome.wrong:
-            table.add_row("", "", Text(fault, STYLES["failed"]))
-    console.print(table)
+            console.print(Text(f"    {fault}", STYLES["failed"]), soft_wrap=True)
     console.print()
 
 

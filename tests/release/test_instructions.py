@@ -167,6 +167,19 @@ def test_system_registers_of_later_processors_fail() -> None:
     assert faults(examine([Code(".text", 0, bytes.fromhex("b0d03bd5"))], "aarch64", "Linux"))
 
 
+def test_code_outside_sections_is_read(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """A file without section headers, which no processor looks at, is executed all the same."""
+    flags = (*BARE, "-s", "-O3", "-mcpu=x86_64_v3")
+    data = bytearray(compile_c(CODE, tmp_path / "library", *flags, target="x86_64-linux-gnu.2.17").read_bytes())
+    sections = faults(examine(read(bytes(data)).code, "x86_64", "Linux"))
+    struct.pack_into("<Q", data, 40, 0)  # e_shoff
+    struct.pack_into("<HHH", data, 58, 0, 0, 0)  # e_shentsize, e_shnum, e_shstrndx
+    file = read(bytes(data))
+    assert {part.section for part in file.code} == {"outside sections"}
+    assert any("vpaddd" in fault for fault in sections)
+    assert any("vpaddd" in fault for fault in faults(examine(file.code, "x86_64", "Linux")))
+
+
 def test_what_does_not_decode_fails() -> None:
     """Bytes that are no instruction are not passed over, and neither is an instruction that runs into a function."""
     assert faults(examine([Code(".text", 0, b"\x90\x06\x90")], "x86_64", "Linux"))

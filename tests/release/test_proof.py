@@ -147,6 +147,8 @@ ARCHIVES: tuple[tuple[str, str, Change], ...] = (
     ("licences", "is no SPDX expression", lambda parts: parts.edit(METADATA, "OLDAP-2.8", "OLDAP-99")),
     ("licences", "no licence is known of zlib",
      change_bill(lambda bill: bill["components"].append({"type": "library", "name": "zlib", "version": "1"}))),
+    ("licences", "the licence of lmdb is",
+     change_bill(lambda bill: bill["components"][0].update(licenses=[{"expression": "MIT"}]))),
     ("bill of materials", "there is no", lambda parts: parts.files.pop(BILL)),
     ("bill of materials", "another bill", lambda parts: parts.files.update({f"{INFO}/sboms/other.json": b"{}"})),
     ("bill of materials", "is not valid", lambda parts: parts.files.update({BILL: b"{}"})),
@@ -163,6 +165,8 @@ ARCHIVES: tuple[tuple[str, str, Change], ...] = (
     ("pedigree", "lmdb-0.9: its archive",
      change_bill(lambda bill: bill["components"][0]["pedigree"]["ancestors"][0].update(purl="pkg:pypi/other@1"))),
     ("pedigree", "monocypher 4.0.3 is in it 0 times", change_bill(lambda bill: bill["components"].pop(2))),
+    ("pedigree", "4 sources are in it, not 3",
+     change_bill(lambda bill: bill["components"].append({"name": "other", "version": "1", "pedigree": {}}))),
     ("pedigree", "does not depend on each", change_bill(lambda bill: bill["dependencies"][0].pop("dependsOn"))),
     ("pedigree", "linked in are ['zig', 'zlib']",
      change_bill(lambda bill: bill["components"].append({"type": "library", "name": "zlib"}))),
@@ -310,6 +314,14 @@ def test_a_broken_native_file_is_said(parts: Parts, tmp_path: Path) -> None:
     assert_fails(parts.write(tmp_path), "machine", "cannot be read")
 
 
+def test_unwind_tables_that_are_not_understood_are_said(parts: Parts, tmp_path: Path) -> None:
+    """Where functions begin would not be known, and code could be misread."""
+    table = read(parts.files[LIBRARY]).sections[".eh_frame_hdr"]
+    assert parts.files[LIBRARY].count(table) == 1
+    parts.files[LIBRARY] = parts.files[LIBRARY].replace(table, b"\x02" + table[1:])
+    assert_fails(parts.write(tmp_path), "instructions", f"{LIBRARY}: .eh_frame_hdr is encoded as 02")
+
+
 # -- Other systems ---------------------------------------------------------------------------------------------------
 
 
@@ -347,6 +359,20 @@ def test_bad_libraries_for_macos_fail(triple: str, compile_c: Callable[..., Path
     assert_fails(wheel, "stack protector", "has no stack protector")
 
 
+def test_an_unsigned_library_for_apples_processors_fails(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """Nothing unsigned is loaded there; the linker signs, and what changes a file takes that off."""
+    library = compile_c(BULK, tmp_path / "library", *BARE, target="aarch64-macos.11.0")
+    path = "liblmdb_wheel/lib/liblmdb_bulk.0.dylib"
+    wheel = Parts.for_target(target("aarch64-macos"), {path: library.read_bytes()}).write(tmp_path)
+    assert outcome(wheel, "hardening").verdict == "passed"
+    whole = lief.MachO.parse(str(library))
+    assert whole is not None
+    whole.at(0).remove_signature()
+    whole.at(0).write(str(library))
+    wheel = Parts.for_target(target("aarch64-macos"), {path: library.read_bytes()}).write(tmp_path)
+    assert_fails(wheel, "hardening", "lacks signed")
+
+
 def timed(library: bytearray) -> None:
     """Make a DLL as linkers do without /Brepro: the time in its header is one, since nothing says that it is a hash."""
     file = lief.PE.parse(io.BytesIO(library))
@@ -377,6 +403,34 @@ def test_bad_libraries_for_windows_fail(triple: str, compile_c: Callable[..., Pa
     assert_fails(wheel, "origin", "has the time 2026-11-26 16:24:36 in its header")
 
 
+def import_library(machine: int, time: int) -> bytes:
+    """An archive of one import, of ``f`` from ``x.dll``."""
+    names = b"f\0x.dll\0"
+    body = struct.pack("<HHHHIIHH", 0, 0xFFFF, 0, machine, time, len(names), 0, 0) + names
+    return b"!<arch>\n" + b"x.dll/".ljust(16) + b"0".ljust(32) + str(len(body)).encode().ljust(10) + b"`\n" + body
+
+
+def test_bad_import_libraries_fail(tmp_path: Path) -> None:
+    """What leads to a DLL is for its machine, and has no time in it."""
+    path = "liblmdb_wheel/lib/liblmdb_bulk-0.lib"
+    bad = Parts.for_target(target("x86_64-windows"), {path: import_library(0xAA64, 1795710276)}).write(tmp_path)
+    assert_fails(bad, "machine", f"{path} is for aarch64, not x86_64")
+    assert_fails(bad, "origin", f"{path}: its member x.dll/ has a time, 1795710276")
+    good = Parts.for_target(target("x86_64-windows"), {path: import_library(0x8664, 0)}).write(tmp_path)
+    assert outcome(good, "machine").wrong == ("no native file is in it",)
+    assert outcome(good, "origin").verdict == "passed"
+
+
+def test_a_static_program_that_needs_a_library_fails(compile_c: Callable[..., Path], tmp_path: Path) -> None:
+    """What is tagged for both C libraries needs neither, and no dynamic loader."""
+    flatc = Parts.of(built("flatc_wheel"))
+    [script] = [path for path in flatc.files if path.endswith("/scripts/flatc")]
+    flatc.files[script] = compile_c("int main(void) { return 0; }", tmp_path / "flatc", "-fPIE", "-pie").read_bytes()
+    wheel = flatc.write(tmp_path)
+    assert_fails(wheel, "needed", "needs libc.so.6")
+    assert_fails(wheel, "needed", "names the dynamic loader /lib")
+
+
 # -- The whole -------------------------------------------------------------------------------------------------------
 
 
@@ -388,9 +442,11 @@ def test_every_check_is_shown_to_fail() -> None:
 
 def test_newer_code_in_a_wheel_fails(parts: Parts, compile_c: Callable[..., Path], tmp_path: Path) -> None:
     """The check of instructions reads each native file of a wheel."""
-    newer = {"x86_64": "x86_64_v3", "aarch64": "neoverse_v1"}[Wheel.read(built("liblmdb_wheel")).machine]
-    source = "double lmdb_bulk_x(double a, double b) { return __builtin_floor(a) * b; }"
-    parts.files[TOOL] = compile_c(source, tmp_path / "tool", *BARE, f"-mcpu={newer}").read_bytes()
+    newer = {"x86_64": "x86_64_v3", "aarch64": "generic+sve"}.get(Wheel.read(built("liblmdb_wheel")).machine)
+    if newer is None:
+        pytest.skip("the tests of instructions name newer processors of every machine; this one needs this machine's")
+    source = "void lmdb_bulk_x(double *a, double *b) { for (int i = 0; i < 999; i++) a[i] *= b[i]; }"
+    parts.files[TOOL] = compile_c(source, tmp_path / "tool", *BARE, "-O3", f"-mcpu={newer}").read_bytes()
     assert_fails(parts.write(tmp_path), "instructions", f"{TOOL}: ")
 
 

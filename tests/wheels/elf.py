@@ -9,7 +9,6 @@ from typing import Any
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_DT_FLAGS, ENUM_DT_FLAGS_1
-from elftools.elf.gnuversions import GNUVerNeedSection
 from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
@@ -37,10 +36,6 @@ class Elf:
     @property
     def run_paths(self) -> list[Any]:
         return self._dynamic("DT_RPATH") + self._dynamic("DT_RUNPATH")
-
-    @property
-    def text_relocations(self) -> list[Any]:
-        return self._dynamic("DT_TEXTREL")
 
     @property
     def flags(self) -> set[str]:
@@ -74,17 +69,6 @@ class Elf:
                 if index := relocation["r_info_sym"]:
                     names.add(symbols.get_symbol(index).name)
         return names
-
-    @property
-    def glibc_versions(self) -> set[tuple[int, ...]]:
-        """The symbol versions asked of glibc."""
-        names = {
-            aux.name
-            for section in self._sections(GNUVerNeedSection)
-            for _, auxiliaries in section.iter_versions()
-            for aux in auxiliaries
-        }
-        return {tuple(map(int, name[6:].split("."))) for name in names if name.startswith("GLIBC_")}
 
     @property
     def segments(self) -> dict[str, int]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -78,20 +76,10 @@ def environment(engine: str, run: Run, tmp_path: Path) -> Path:
 # -- the executables -------------------------------------------------------------------------------------------------
 
 
-def test_an_executable_is_sealed(tool: str, engine: str, built: Callable[[str], Path]) -> None:
-    """A position-independent program that needs its engine and the C library, of glibc 2.17, and no more."""
-    with ZipFile(built("liblmdb_wheel-*.whl")) as wheel:
-        info = wheel.getinfo(f"liblmdb_wheel/engines/{engine}/bin/{tool}")
-        data = wheel.read(info)
-    assert stat.S_IMODE(info.external_attr >> 16) & 0o111 == 0o111
-    elf = Elf(data)
-    assert elf.file["e_type"] == "ET_DYN"
-    assert {"DF_1_PIE", "DF_1_NOW", "DF_BIND_NOW"} <= elf.flags
-    assert "PT_GNU_RELRO" in elf.segments
-    assert elf.segments["PT_GNU_STACK"] & 1 == 0
-    assert elf.needed - {"libc.so.6", "libpthread.so.0"} == {ENGINES[engine][0]}
-    assert max(elf.glibc_versions) <= (2, 17)
-    assert str(ROOT).encode() not in data
+def test_an_executable_needs_its_engine(tool: str, engine: str, bin_of: Callable[[str], Path]) -> None:
+    """Of the two engines its own, and beside that the C library; what seals it is a matter of the wheel's proof."""
+    needed = Elf((bin_of(engine) / tool).read_bytes()).needed
+    assert needed - {"libc.so.6", "libpthread.so.0"} == {ENGINES[engine][0]}
 
 
 @pytest.mark.requirement("R26")
