@@ -179,7 +179,8 @@ def _own_tests(result: Result) -> str:
     part = result["parts"].get("binding's own tests")
     if part is None:
         return "-"
-    return str(part["words"]) if part["outcome"] == "passed" else "FAILED"
+    counts = str(part["words"]).partition(" in ")[0]
+    return counts if part["outcome"] == "passed" else f"FAILED: {counts}"
 
 
 # What runs where an emulator lacks something that LMDB needs, which is no fault of the wheels.

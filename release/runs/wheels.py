@@ -67,8 +67,9 @@ def needed(names: Sequence[str], platform: str, tag: str) -> Path:
         platforms = [f"--platform={version}_{machine}" for version in versions.get(kind, (kind,))]
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
-        _pip("--require-hashes", "--implementation=cp", f"--python-version={tag[2:]}", f"--abi={tag}", "--abi=abi3",
-             "--abi=none", *platforms, f"--target={part}", "-r", str(pins))  # fmt: skip
+        version = f"--python-version={tag[2:].rstrip('t')}"
+        abis = [f"--abi={abi}" for abi in (tag, "abi3", "none")]
+        _pip("--require-hashes", "--implementation=cp", version, *abis, *platforms, f"--target={part}", "-r", str(pins))
         part.rename(folder)
     return folder
 
