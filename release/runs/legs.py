@@ -38,7 +38,6 @@ class Leg:
         parts: what ``smoke.py`` tries.
         needed: other projects' distributions that the wheels need and the place has not.
         suite: the binding's own tests can be run there, too.
-        left_out: files of these that cannot, and why, for the reader of the table.
         without: what is not tried, and why, for the reader of the table.
     """
 
@@ -50,7 +49,6 @@ class Leg:
     parts: tuple[str, ...] = ALL
     needed: tuple[str, ...] = ("cffi", "flatbuffers")
     suite: bool = False
-    left_out: tuple[tuple[str, str], ...] = ()
     without: str | None = None
 
 
@@ -67,16 +65,11 @@ S390X = Tree("bookworm", "s390x", ("python3.11", "liblmdb0"))
 
 PYPY = ("flatbuffers",)  # it has its own cffi
 
-# Later CPythons look for signals at calls and backward jumps alone.
-INTERRUPTS = (
-    ("test_interrupts.py", "a handler of a signal that raises between any two instructions can lose a writer"),
-)
-
 NO_FREE_CFFI = "the binding: cffi does not support CPython 3.13t (it supports 3.14t, which cannot be had here)"
 
 LEGS = (
     *(Leg(f"cpython-{version}", "manylinux_x86_64", Machine(), Found(version), f"cp{version.replace('.', '')}",
-          suite=version == "3.10", left_out=INTERRUPTS if version == "3.10" else ())
+          suite=version == "3.10")
       for version in ("3.10", "3.11", "3.12", "3.13")),
     *(Leg(f"sid-cpython-{version}", "manylinux_x86_64", SID, f"python{version}", f"cp{version.replace('.', '')}",
           suite=version == "3.14")
