@@ -279,7 +279,7 @@ def test_exit_with_daemon_threads(python: Python, engine: int, tmp_path: Path) -
     script = """
 import sys, threading
 import lmdb_bindings as lmdb
-env = lmdb.open(sys.argv[2], lib_version=int(sys.argv[1]), max_spare_txns=2, sync=False)
+env = lmdb.open(sys.argv[2], lib_version=int(sys.argv[1]), max_spare_txns=2, sync=False, map_size=1 << 28)
 busy = threading.Semaphore(0)
 def read():
     while True:
