@@ -108,7 +108,7 @@ _LIBUNWIND = (
     Guarded(r"cntd x\d+", 8, "libunwind asks for the length of SVE's vectors, where a frame is described by that"),
     Guarded(r"stg (x\d+), \[\1\]", 1, "libunwind tags memory again that it frees, in frames that say they are tagged"),
     Guarded(r"(str za\[|addsvl |mrs \w+, tpidr2_el0|msr tpidr2_el0, |smstop za|msr svcrza, ).*", 5,
-            "libunwind saves SME's ZA, where the kernel's list of features has SME"),
+            "libunwind saves SME's ZA, where Linux lists SME among the processor's features, and nowhere else"),
 )  # fmt: skip
 _LIBUNWIND_ARM = (
     Guarded(r"v(ld|st)mia r0, \{d16, .*, d31\}", 2, "libunwind saves d16 to d31, where a frame is described by them"),
@@ -222,6 +222,6 @@ BASELINES = {
     ),
     ("x86_64", "Windows"): _X86_64,
     ("aarch64", "Windows"): Baseline(
-        "ARMv8.0-A", capstone.CS_ARCH_AARCH64, 0, _ARMV8, operands=_ARMV8_REGISTERS, word=4
+        "ARMv8.0-A", capstone.CS_ARCH_AARCH64, 0, _ARMV8, operands=_ARMV8_REGISTERS, guarded=_LIBUNWIND, word=4
     ),
 }  # fmt: skip

@@ -234,7 +234,7 @@ def instructions(wheel: Wheel, wrong: list[str]) -> str:
     """No instruction is beyond the machine's baseline, of any executable byte in it."""
     total, baseline, notes = 0, "", Counter[str]()
     for path, file in native(wheel)[1].items():
-        static = file.executable and wheel.distribution.static and wheel.system == "Linux"
+        static = file.executable and wheel.distribution.static
         try:
             found = examine(file.code, file.machine, wheel.system, static=static)
         except (KeyError, ValueError) as error:
