@@ -50,10 +50,10 @@ def _in_short(result: Result) -> Result:
 
 
 def _checked(proof: Mapping[str, Any]) -> dict[str, Any]:
-    """By the sha256 of a wheel, how many checks there were, and which of them failed."""
+    """By the sha256 of a wheel, how many checks it passed, and which of them failed."""
     return {
         one["sha256"]: {
-            "checks": len(one["checks"]),
+            "passed": sum(check["verdict"] == "passed" for check in one["checks"]),
             "failed": [check["check"] for check in one["checks"] if check["verdict"] == "failed"],
         }
         for one in proof["wheels"]
@@ -110,7 +110,7 @@ def _checks_of(files: Mapping[str, Any], checked: Mapping[str, Any]) -> str:
         return "not checked"
     proofs = [checked[file["sha256"]] for file in files.values()]
     failed = dict.fromkeys(check for proof in proofs for check in proof["failed"])
-    return f"FAILED: {', '.join(failed)}" if failed else f"passed {sum(proof['checks'] for proof in proofs)} checks"
+    return f"FAILED: {', '.join(failed)}" if failed else f"passed {sum(proof['passed'] for proof in proofs)} checks"
 
 
 def _runs_of(platform: str, found: Mapping[str, Any]) -> str:
