@@ -460,7 +460,10 @@ def test_watch_the_disk(env: lmdb.Environment, monkeypatch: pytest.MonkeyPatch, 
 
 def test_watch_ends_at_an_interrupt(path: Path) -> None:
     """An interrupt ends it with exit status 0."""
-    command = [sys.executable, "-m", "lmdb_bindings", "-e", str(path), "--csv", "watch"]
+    # As a terminal starts it: a shell has its jobs in the background, such as this test may be, ignore interrupts.
+    terminal = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    terminal += "runpy.run_module('lmdb_bindings', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", terminal, "-e", str(path), "--csv", "watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
