@@ -42,8 +42,10 @@ PROJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["test"]
 
-# Wheels get this date, so that the same sources make the same wheel: the earliest that zip knows.
+# Wheels get this date, and their files these modes, so that the same sources make the same wheel: the earliest that zip
+# knows, and what everybody may read.
 os.environ.setdefault("SOURCE_DATE_EPOCH", "315532800")
+os.umask(0o022)
 os.environ.setdefault("ZIG_GLOBAL_CACHE_DIR", str(BUILD / "zig"))
 os.environ.setdefault("PIP_DISABLE_PIP_VERSION_CHECK", "1")
 
