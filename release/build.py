@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -65,7 +64,8 @@ class Job:
         [sdist] = dist.glob(f"{self.distribution}-*.tar.gz")
         with tarfile.open(sdist) as tar:
             date = tar.getmembers()[0].mtime  # the sdist has the date that a wheel of it must have, too
-        with tempfile.TemporaryDirectory(prefix="wheel-") as folder:
+        # In the folder itself, so that the wheel appears there whole: half of one would pass for one that is built.
+        with tempfile.TemporaryDirectory(prefix=".wheel-", dir=dist) as folder:
             command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation",
                        "--no-cache-dir", "--wheel-dir", folder, str(sdist)]  # fmt: skip
             # zig makes a C library's parts for each platform: once, and not in each build's own folder.
@@ -75,7 +75,7 @@ class Job:
             if done.returncode != 0:
                 raise BuildFailedError(f"{self.distribution} for {self.target.name}:\n{done.stdout}{done.stderr}")
             [wheel] = Path(folder).iterdir()
-            return Path(shutil.move(wheel, dist / wheel.name))
+            return wheel.rename(dist / wheel.name)
 
 
 def jobs(distributions: Iterable[str], names: Iterable[str]) -> list[Job]:
