@@ -1,9 +1,10 @@
-/* How this library fails: inside by one exception, at the C interface by a code and a text. */
+/* The C interface's side of things: inside the library failures are one exception, outside a code and a text; and memory that
+ * the caller gets is malloc's. */
 #ifndef FLATDB_FAILURE_H
 #define FLATDB_FAILURE_H
 
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
@@ -61,6 +62,14 @@ int guarded(flatdb_error *error, Body body) noexcept {
   } catch (const std::exception &exception) {  // of the standard library, such as std::length_error
     return report(error, EINVAL, exception.what());
   }
+}
+
+/* A copy for the caller, who gives it back by flatdb_free. */
+inline flatdb_bytes copy_out(const void *data, size_t size) {
+  void *copy = std::malloc(size ? size : 1);
+  if (!copy) throw std::bad_alloc();
+  if (size) std::memcpy(copy, data, size);
+  return {static_cast<char *>(copy), size};
 }
 
 }  // namespace flatdb
