@@ -1,7 +1,7 @@
 """python -m benchmarks.tables: flatdb and typed tables beside zLMDB's object layer and a bare C++ program.
 
-Writes ``docs/tables_speed.json``, ``.txt`` and ``.svg``. All work on the same records; they take turns in rounds, so that
-noise hits all alike, and the medians are compared. Each has every processor of the machine.
+Writes ``docs/tables_speed.json``, ``.txt`` and ``.svg``. All work on the same records, and take turns in rounds, so
+that noise hits all alike; medians are compared. Each has every processor of the machine.
 """
 
 from __future__ import annotations
