@@ -36,7 +36,7 @@ PROJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "loader": ("sharedlib_loader", ()),
     "liblmdb_wheel": ("liblmdb_wheel", (BUILD_SIDE,)),
     "lmdb_bindings": ("lmdb_bindings", ()),
-    "flatc_wheel": ("flatc_wheel", (BUILD_SIDE,)),
+    "flatc_wheel": ("flatc_wheel", (BUILD_SIDE, "liblmdb_wheel/upstream/lmdb-0.9", "liblmdb_wheel/upstream/lmdb-1.0")),
 }
 
 nox.options.default_venv_backend = "none"

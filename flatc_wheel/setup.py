@@ -1,23 +1,57 @@
-"""Build flatc as one static executable for the scripts folder, and put the reflection schema into the package."""
+"""Build flatc as one static executable for the scripts folder, libflatdb for each LMDB engine, and copy the schema.
 
+LMDB is not built here, and no library of it is linked in: libflatdb needs its SONAME. The headers are those of the
+build requirement liblmdb-wheel, and what is linked with is a stand-in made of them, so that a build for another
+platform takes no LMDB of that platform.
+"""
+
+import re
 import shutil
 from pathlib import Path
 
 from setuptools import setup
 
-from sharedlib_loader.build import BuildError, Toolchain, native_wheel
+import liblmdb_wheel
+from sharedlib_loader.build import (
+    BuildError,
+    SharedObject,
+    Toolchain,
+    compile_flags,
+    native_wheel,
+    public_names,
+    stand_in,
+)
 
-UPSTREAM = Path(__file__).resolve().parent / "upstream" / "flatbuffers"
+ROOT = Path(__file__).resolve().parent
+UPSTREAM = ROOT / "upstream" / "flatbuffers"
+FLATDB = ROOT / "flatdb"
+HEADER = FLATDB / "flatdb.h"
 
-COMPILE = (
-    "-std=c++17", "-O2", "-g0", "-DNDEBUG",
+# engine: SONAME of libflatdb, and of the LMDB that it needs
+ENGINES = {"0.9": ("libflatdb.so.0", "liblmdb.so.0"), "1.0": ("libflatdb.so.1", "liblmdb.so.1")}
+
+CXX = (
+    "-std=c++17", "-DNDEBUG",
     "-DFLATBUFFERS_LOCALE_INDEPENDENT=0",  # musl has no strtoll_l; flatc stays in the C locale anyway
     "-fsigned-char",  # as upstream's CMake: the default differs by architecture
-    "-fstack-protector-strong", "-fno-sanitize=undefined",
     "-ffunction-sections", "-fdata-sections",
-    f"-ffile-prefix-map={UPSTREAM}/=",
-    *(f"-I{UPSTREAM / folder}" for folder in (".", "include", "grpc", "src")),
+    f"-I{UPSTREAM / 'include'}",
 )  # fmt: skip
+
+COMPILE = (
+    *CXX, "-O2", "-g0", "-fstack-protector-strong", "-fno-sanitize=undefined",
+    f"-ffile-prefix-map={UPSTREAM}/=",
+    *(f"-I{UPSTREAM / folder}" for folder in (".", "grpc", "src")),
+)  # fmt: skip
+
+COMPILE_FLATDB = (
+    *CXX,
+    f"-ffile-prefix-map={UPSTREAM}/=",
+    f"-I{FLATDB}",
+)  # fmt: skip
+
+# What libflatdb has of FlatBuffers: the same for each engine.
+PARSER = tuple(UPSTREAM / "src" / f"{name}.cpp" for name in ("idl_parser", "idl_gen_text", "reflection", "util"))
 
 # Defines a macro named to_string, so nothing can be compiled after it in one unit.
 ALONE = Path("grpc/src/compiler/java_generator.cc")
@@ -48,16 +82,46 @@ def build_flatc(toolchain: Toolchain, scripts: Path, work: Path) -> None:
     toolchain.link(toolchain.cxx, objects, form.program_link, scripts / f"flatc{form.suffix}")
 
 
-def copy_reflection_schema(_toolchain: Toolchain, package: Path, _work: Path) -> None:
+def defined(names: tuple[str, ...], sources: tuple[Path, ...]) -> tuple[str, ...]:
+    """Those that the sources define so far."""
+    text = "\n".join(source.read_text(encoding="utf-8") for source in sources)
+    return tuple(name for name in names if re.search(rf"^[a-z][^;=\n]*\b{name}\((?:[^;{{]|\n)*\{{", text, re.MULTILINE))
+
+
+def build_flatdb(toolchain: Toolchain, package: Path, work: Path) -> None:
+    sources = tuple(sorted(FLATDB.glob("*.cpp")))
+    parser = toolchain.compile(PARSER, [*compile_flags(toolchain, PARSER), *COMPILE_FLATDB], work / "parser")
+    for engine, (soname, lmdb) in ENGINES.items():
+        include = liblmdb_wheel.include_dir(engine)
+        needed = stand_in(lmdb, public_names(include / "lmdb.h", "mdb_"), toolchain, work)
+        library = SharedObject(
+            soname=soname,
+            sources=sources,
+            exports=defined(public_names(HEADER, "flatdb_"), sources),
+            flags=(*COMPILE_FLATDB, f"-I{include}"),
+            objects=tuple(parser),
+            needs=(needed,),
+        )
+        library.build(toolchain, package / "lib", work)
+    (package / "include").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(HEADER, package / "include" / HEADER.name)
+
+
+def copy_reflection_schema(package: Path) -> None:
     (package / "schema").mkdir(parents=True, exist_ok=True)
     shutil.copyfile(UPSTREAM / "reflection" / "reflection.fbs", package / "schema" / "reflection.fbs")
+
+
+def build_package(toolchain: Toolchain, package: Path, work: Path) -> None:
+    build_flatdb(toolchain, package, work)
+    copy_reflection_schema(package)
 
 
 setup(
     **native_wheel(
         "flatc_wheel",
         static=True,
-        build_package=copy_reflection_schema,
+        build_package=build_package,
         scripts=("flatc",),
         build_executables=build_flatc,
     )

@@ -129,7 +129,7 @@ def build_tools(toolchain: Toolchain, package: Path, work: Path) -> None:
             tool_flags = [*TOOL_COMPILE, *form.program_compile, *included, *flags]
             objects = toolchain.compile([source], tool_flags, work / f"{tool}-{engine}")
             output = package / "engines" / engine / "bin" / (tool + form.suffix)
-            toolchain.link_dynamic([*objects, *engine_code], link, output, work / f"{tool}-{engine}")
+            toolchain.link_dynamic(toolchain.cc, [*objects, *engine_code], link, output, work / f"{tool}-{engine}")
             if form is ELF and toolchain.cache:
                 runpath_to_rpath(output)
 

@@ -6,7 +6,7 @@ every host; ``CC`` and ``CXX`` in the environment replace it.
 """
 
 from sharedlib_loader.build.setuptools_commands import native_wheel
-from sharedlib_loader.build.shared_object import SharedObject, public_names
+from sharedlib_loader.build.shared_object import SharedObject, compile_flags, public_names, stand_in
 from sharedlib_loader.build.targets import TARGETS, Target, chosen, for_executables, host
 from sharedlib_loader.build.toolchain import BuildError, Toolchain
 
@@ -17,8 +17,10 @@ __all__ = [
     "Target",
     "Toolchain",
     "chosen",
+    "compile_flags",
     "for_executables",
     "host",
     "native_wheel",
     "public_names",
+    "stand_in",
 ]

@@ -38,15 +38,19 @@ def native_wheel(
         scripts: names of the executables for the environment's scripts folder (a real file on ``PATH``, so that a
             call costs no interpreter start).
         build_executables: writes them.
-        static: the executables link nothing, so on Linux the wheel runs with either C library and is tagged for both,
-            and it carries the licences of the toolchain's runtime.
+        static: the executables link nothing where the platform has such: on Linux they run with either C library.
 
     The wheel has a bill of materials in its metadata, with what ``upstream/*/PROVENANCE.json`` says of its sources.
     """
 
-    def toolchain(command: Any) -> tuple[Toolchain, Path]:  # setuptools' Command, or the distutils' of build_scripts
-        work = Path(command.get_finalized_command("build").build_temp).resolve()
-        return Toolchain.choose(work / "zig", static=static), work
+    def work_of(command: Any) -> Path:  # setuptools' Command, or the distutils' of build_scripts
+        return Path(command.get_finalized_command("build").build_temp).resolve()
+
+    def for_package(work: Path) -> Toolchain:
+        return Toolchain.choose(work / "zig")
+
+    def for_executables(work: Path) -> Toolchain:
+        return Toolchain.choose(work / "zig", static=static)
 
     class NativeDistribution(Distribution):
         def has_ext_modules(self) -> bool:
@@ -59,14 +63,14 @@ def native_wheel(
             if build_package is not None:
                 # An editable install imports from the source folder; what lands in build_lib would be left out.
                 root = Path(self.get_package_dir(package)) if self.editable_mode else Path(self.build_lib, package)
-                tools, work = toolchain(self)
-                build_package(tools, root.resolve(), work)
+                work = work_of(self)
+                build_package(for_package(work), root.resolve(), work)
 
     class BuildExecutables(build_scripts):
         def run(self) -> None:
             if build_executables is not None:
-                tools, work = toolchain(self)
-                build_executables(tools, Path(self.build_dir).resolve(), work)
+                work = work_of(self)
+                build_executables(for_executables(work), Path(self.build_dir).resolve(), work)
 
         def get_source_files(self) -> list[str]:
             """None: setuptools would take the names of the executables for files of the sdist."""
@@ -74,12 +78,12 @@ def native_wheel(
 
     class NativeBdistWheel(bdist_wheel):
         def get_tag(self) -> tuple[str, str, str]:
-            tools, _ = toolchain(self)
-            return "py3", "none", ".".join(tools.tags)
+            return "py3", "none", ".".join(for_package(work_of(self)).tags)
 
         def egg2dist(self, egginfo_path: str, distinfo_path: str) -> None:
             super().egg2dist(egginfo_path, distinfo_path)
-            runtime = toolchain(self)[0].runtime
+            work = work_of(self)
+            runtime = tuple(dict.fromkeys([*for_package(work).runtime, *for_executables(work).runtime]))
             _add_licences({f"{one.name}/{one.text.name}": one.text for one in runtime}, Path(distinfo_path))
             _add_sbom(self.distribution, runtime, Path(distinfo_path))
 

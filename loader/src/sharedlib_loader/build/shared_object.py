@@ -6,6 +6,7 @@ What that means for each format of files is in :mod:`sharedlib_loader.build.obje
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,12 @@ class SharedObject:
 
     Attributes:
         soname: the SONAME, ``libname.so.1``, which is the file's name on Linux; other systems' names are made of it.
-        sources: the C files.
+        sources: the C and C++ files. The runtime of C++ is linked in, by zig.
         exports: the names that it exports; everything else is local to it.
         flags: compiler flags of this library.
         libraries: linker flags such as ``-ldl``.
+        objects: further object files, compiled before with :func:`compile_flags`, since several libraries have them.
+        needs: the libraries that it is linked with and finds loaded, such as :func:`stand_in` makes them.
     """
 
     soname: str
@@ -40,6 +43,8 @@ class SharedObject:
     exports: tuple[str, ...]
     flags: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    objects: tuple[Path, ...] = ()
+    needs: tuple[Path, ...] = ()
 
     def build(self, toolchain: Toolchain, folder: Path, work: Path) -> Path:
         """Compile and link into ``folder``, with intermediate files in ``work``.
@@ -55,21 +60,56 @@ class SharedObject:
         if missing := [str(source) for source in self.sources if not source.exists()]:
             raise BuildError(f"sources are missing: {', '.join(missing)}. In a checkout, run: python -m vendor fetch")
         work = work / self.soname
-        # No path of the build machine in the file: assert() puts __FILE__ there.
-        mapped = [f"-ffile-prefix-map={source}/=" for source in {source.parent for source in self.sources}]
         form = toolchain.format
-        objects = toolchain.compile(self.sources, [*COMPILE, *form.compile, *self.flags, *mapped], work)
+        compiled = toolchain.compile(self.sources, [*compile_flags(toolchain, self.sources), *self.flags], work)
+        objects = [*compiled, *self.objects]
         output = folder / form.file_name(self.soname)
         try:
             interface = form.interface(output, self.exports, objects, work)
         except ValueError as error:
             raise BuildError(str(error)) from error
-        toolchain.link_dynamic(objects, [*form.link, *interface, *self.libraries], output, work)
+        languages = {toolchain.compiler_of(source): None for source in self.sources}
+        compiler = toolchain.cc if list(languages) == [toolchain.cc] else toolchain.cxx
+        toolchain.link_dynamic(
+            compiler, [*objects, *self.needs], [*form.link, *interface, *self.libraries], output, work
+        )
         if toolchain.libc == "musl":
             shim = folder / f"{output.name}.shim"
             flags = [*SHIM, str(output), f"-Wl,-soname,{shim.name}"]
             toolchain.link(toolchain.cc, toolchain.nothing(work), flags, shim)
         return output
+
+
+def compile_flags(toolchain: Toolchain, sources: Iterable[Path]) -> list[str]:
+    """The compiler flags of a library's sources, which have no path of the build machine in them.
+
+    ``assert()`` puts ``__FILE__`` there.
+    """
+    mapped = [f"-ffile-prefix-map={folder}/=" for folder in sorted({source.parent for source in sources})]
+    return [*COMPILE, *toolchain.format.compile, *mapped]
+
+
+def stand_in(soname: str, names: Iterable[str], toolchain: Toolchain, work: Path) -> Path:
+    """A library without code that has the SONAME and the functions of another, to link with in its place.
+
+    What links it needs the SONAME, and finds the real one loaded. So building for a platform takes no file of that
+    platform.
+
+    Args:
+        soname: the other library's.
+        names: its functions.
+        toolchain: of the platform.
+        work: for intermediate files; the library is in a folder of its own there.
+
+    Returns:
+        What the linker takes.
+    """
+    folder = work / "stand_ins"  # and not one named like a library: zig would not take the file for one
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / f"{soname}.c"
+    source.write_text("".join(f"void {name}(void) {{}}\n" for name in names), encoding="utf-8")
+    library = SharedObject(soname, (source,), tuple(names))
+    return library.build(toolchain, folder, work).with_name(toolchain.format.linked_name(soname))
 
 
 def public_names(header: Path, prefix: str) -> tuple[str, ...]:

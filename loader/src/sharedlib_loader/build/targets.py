@@ -119,10 +119,7 @@ _LIBCS: dict[str, Libc] = {"darwin": "libSystem", "win32": "UCRT"}
 
 
 def for_executables(target: Target) -> Target:
-    """The platform for executables that link nothing: on Linux one for both C libraries, with the tags of both."""
+    """The platform for executables that link nothing: on Linux with musl inside, whatever C library the wheel is for."""
     if target.static is None:
         return target
-    glibc = next(row for row in TARGETS if (row.libc, row.static) == ("glibc", target.static))
-    # Tags of musl's for every machine: an executable that needs no file of the system runs where the kernel does.
-    tags = (*glibc.tags, f"musllinux_1_2_{target.machine}")
-    return replace(glibc, libc="musl", triple=target.static, tags=tags)
+    return replace(target, libc="musl", triple=target.static)

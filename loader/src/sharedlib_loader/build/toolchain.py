@@ -112,8 +112,12 @@ class Toolchain:
             runtime=of_zig(folder, target.libc, static=static),
         )
 
+    def compiler_of(self, source: Path) -> tuple[str, ...]:
+        """The compiler for a source: ``.c`` is C, anything else C++."""
+        return self.cc if source.suffix == ".c" else self.cxx
+
     def compile(self, sources: Iterable[Path], flags: Sequence[str], folder: Path) -> list[Path]:
-        """Compile each source into ``folder``, in parallel; ``.c`` is C, anything else C++.
+        """Compile each source into ``folder``, in parallel.
 
         Returns:
             The object files, in the order of the sources.
@@ -125,7 +129,7 @@ class Toolchain:
         jobs = {source: folder / f"{number}-{source.stem}.o" for number, source in enumerate(sources)}
 
         def one(source: Path) -> None:
-            compiler = self.cc if source.suffix == ".c" else self.cxx
+            compiler = self.compiler_of(source)
             with _progress(f"compile {source.name}"):
                 self._run([*compiler, *self.flags, *flags, "-c", str(source), "-o", str(jobs[source])], flags)
 
@@ -139,15 +143,17 @@ class Toolchain:
         with _progress(f"link {output.name}"):
             self._run([*compiler, *map(str, inputs), *flags, "-o", str(output)], flags)
 
-    def link_dynamic(self, inputs: Iterable[Path], flags: Sequence[str], output: Path, work: Path) -> None:
-        """Link C into a file that needs the C library; ``work`` is for intermediate files."""
+    def link_dynamic(
+        self, compiler: Sequence[str], inputs: Iterable[Path], flags: Sequence[str], output: Path, work: Path
+    ) -> None:
+        """Link ``inputs`` into a file that needs the C library; ``work`` is for intermediate files."""
         if self.libc_name is None:
-            self.link(self.cc, inputs, flags, output)
+            self.link(compiler, inputs, flags, output)
             return
         # The linker takes the name of a library from the library: one without code has it, and libc.so is forgotten.
         named = work / "named.so"
         self.link(self.cc, self.nothing(work), [*EMPTY, f"-Wl,-soname,{self.libc_name}"], named)
-        self.link(self.cc, inputs, [*flags, "-Wl,--no-as-needed", str(named)], output)
+        self.link(compiler, inputs, [*flags, "-Wl,--no-as-needed", str(named)], output)
         forget_needed(output, "libc.so")
 
     def nothing(self, work: Path) -> list[Path]:
