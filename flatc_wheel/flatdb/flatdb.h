@@ -70,6 +70,9 @@ int flatdb_schema_conform(const flatdb_schema *schema, const flatdb_schema *olde
 /* Whether every offset of a record stays inside it, and every part is what the schema says. */
 int flatdb_verify(const flatdb_schema *schema, const void *data, size_t size, flatdb_error *error);
 
+/* The same of many records, in one call. On FLATDB_BAD_RECORD `count` (in: records) says which one. */
+int flatdb_verify_many(const flatdb_schema *schema, const MDB_val *records, size_t *count, flatdb_error *error);
+
 /* A record as one line of JSON, without the line's end; it is verified first. */
 int flatdb_to_json(const flatdb_schema *schema, const void *data, size_t size, flatdb_bytes *json, flatdb_error *error);
 

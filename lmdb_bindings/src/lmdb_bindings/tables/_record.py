@@ -13,6 +13,7 @@ from struct import Struct, unpack_from
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from lmdb_bindings.errors import Error
+from lmdb_bindings.tables.errors import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     Window = memoryview | bytes
     Extent = tuple[int, int]
     Read = Callable[[Window, int, Extent], Any]  # the value at a place
-
-
-class RecordError(Error):
-    """The bytes of a record are not what its schema says."""
 
 
 # reflection.BaseType, as far as a record has them.
@@ -58,7 +55,7 @@ class Record:
         """The same record with memory of its own, which outlives the transaction."""
         begin, end = self._extent
         try:
-            data = bytes(self._window[begin:end])
+            data = raw(self._window, begin, end - begin)
         except ValueError:
             raise ended() from None
         return make(type(self), data, self._position - begin, (0, len(data)))
@@ -111,13 +108,19 @@ def root(kind: type[Any], window: Window, begin: int, size: int) -> Any:
     return record
 
 
+def raw(window: Window, begin: int, size: int) -> bytes:
+    """Bytes of a window, copied in one step: a slice would be a view of its own, which outlives the window's release."""
+    data: bytes = unpack_from(f"{size}s", window, begin)[0]
+    return data
+
+
 def whole(record: Record) -> bytes | None:
     """The bytes of the buffer that a record is in, if it is that buffer's root."""
     window, (begin, end) = record._window, record._extent
     try:
         if begin + _u32(window, begin)[0] != record._position:
             return None
-        return bytes(window[begin:end])
+        return raw(window, begin, end - begin)
     except ValueError:
         raise ended() from None
 
@@ -132,7 +135,7 @@ def ended() -> Error:
 def _explain(problem: ValueError, name: str) -> Error:
     """The exception for what reading a field has raised."""
     if isinstance(problem, UnicodeDecodeError):
-        return RecordError(f"the string {name!r} of the record is not UTF-8: {problem.reason} at byte {problem.start}")
+        return DamagedError(f"the string {name!r} of the record is not UTF-8: {problem.reason} at byte {problem.start}")
     return ended()
 
 
@@ -205,8 +208,7 @@ class Vector(Sequence[Any]):
 
 
 def _text(window: Window, place: int, _extent: Extent) -> str:
-    begin = place + 4
-    return str(window[begin : begin + _u32(window, place)[0]], "utf-8")
+    return str(raw(window, place + 4, _u32(window, place)[0]), "utf-8")
 
 
 def _scalar(letter: str, named: Callable[[int], Any] | None) -> Read:
@@ -221,7 +223,7 @@ def _scalars(letter: str, named: Callable[[int], Any] | None) -> Callable[[Windo
     if named is not None:
         return lambda window, place, count: tuple(map(named, unpack_from(f"<{count}{letter}", window, place)))
     if letter == "B":
-        return lambda window, place, count: bytes(window[place : place + count])
+        return raw
     return lambda window, place, count: unpack_from(f"<{count}{letter}", window, place)
 
 
@@ -322,7 +324,7 @@ class Classes:
                     return of(window[kinds])(window, place, extent)
                 kinds, place = kinds + _u32(window, kinds)[0], place + _u32(window, place)[0]
                 count = min(_u32(window, kinds)[0], _u32(window, place)[0])
-                reads = [of(kind) for kind in window[kinds + 4 : kinds + 4 + count]]
+                reads = [of(kind) for kind in raw(window, kinds + 4, count)]
             except ValueError as problem:
                 raise _explain(problem, name) from None
             begin = place + 4
