@@ -47,11 +47,11 @@ COMPILE = (
 COMPILE_FLATDB = (
     *CXX,
     f"-ffile-prefix-map={UPSTREAM}/=",
-    f"-I{FLATDB}",
+    f"-I{FLATDB}", f"-I{UPSTREAM}",
 )  # fmt: skip
 
 # What libflatdb has of FlatBuffers: the same for each engine.
-PARSER = tuple(UPSTREAM / "src" / f"{name}.cpp" for name in ("idl_parser", "idl_gen_text", "reflection", "util"))
+PARSER = (FLATDB / "flatbuffers.cpp",)
 
 # Defines a macro named to_string, so nothing can be compiled after it in one unit.
 ALONE = Path("grpc/src/compiler/java_generator.cc")
@@ -89,7 +89,7 @@ def defined(names: tuple[str, ...], sources: tuple[Path, ...]) -> tuple[str, ...
 
 
 def build_flatdb(toolchain: Toolchain, package: Path, work: Path) -> None:
-    sources = tuple(sorted(FLATDB.glob("*.cpp")))
+    sources = tuple(sorted({*FLATDB.glob("*.cpp")} - {*PARSER}))
     parser = toolchain.compile(PARSER, [*compile_flags(toolchain, PARSER), *COMPILE_FLATDB], work / "parser")
     for engine, (soname, lmdb) in ENGINES.items():
         include = liblmdb_wheel.include_dir(engine)

@@ -1,18 +1,22 @@
-/* How this library fails: inside by one exception, at the C interface by a code and a text. Also FlatBuffers' assertions
- * become this exception: they guard what its parser believes of its input, and input is what strangers wrote. Include it
- * before any header of FlatBuffers. */
+/* The C interface's side of things: inside the library failures are one exception, outside a code and a text; and memory that
+ * the caller gets is malloc's. */
 #ifndef FLATDB_FAILURE_H
 #define FLATDB_FAILURE_H
 
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <new>
 #include <string>
 #include <utility>
 
+#include "assertion.h"
+
+/* The library is compiled with hidden visibility: what its header declares is all that is seen from outside. */
+#pragma GCC visibility push(default)
 #include "flatdb.h"
+#pragma GCC visibility pop
 
 namespace flatdb {
 
@@ -60,25 +64,14 @@ int guarded(flatdb_error *error, Body body) noexcept {
   }
 }
 
-/* An assertion of FlatBuffers that does not hold; who calls FlatBuffers says of what. */
-class Unexpected : public std::exception {
- public:
-  explicit Unexpected(const char *condition) : condition_(condition) {}
-  const char *what() const noexcept override { return condition_; }
-
- private:
-  const char *condition_;
-};
-
-/* While another exception is on its way, FlatBuffers' own state is of no more interest; and its CheckedError asserts in
- * the destructor, from which nothing may be thrown then. */
-inline void unexpected(const char *condition) {
-  if (std::uncaught_exceptions() == 0) throw Unexpected(condition);
+/* A copy for the caller, who gives it back by flatdb_free. */
+inline flatdb_bytes copy_out(const void *data, size_t size) {
+  void *copy = std::malloc(size ? size : 1);
+  if (!copy) throw std::bad_alloc();
+  if (size) std::memcpy(copy, data, size);
+  return {static_cast<char *>(copy), size};
 }
 
 }  // namespace flatdb
-
-#define FLATBUFFERS_ASSERT(condition) ((condition) ? (void)0 : flatdb::unexpected(#condition))
-#define FLATBUFFERS_ASSERT_INCLUDE <cassert> /* for the static_assert of some C libraries */
 
 #endif

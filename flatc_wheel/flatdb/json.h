@@ -20,6 +20,8 @@ class JsonReader {
 
  private:
   struct Parser;
+  const flatdb_schema &schema_;
+  const bool sorts_;
   std::unique_ptr<Parser> parser_;
 };
 

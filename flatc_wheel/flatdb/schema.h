@@ -132,7 +132,7 @@ struct flatdb_schema {
   ~flatdb_schema();
 
   /* For flatdb_from_json, which many threads may call. */
-  std::mutex mutex;
+  mutable std::mutex mutex;
   std::unique_ptr<flatdb::JsonReader> reader;
 };
 
