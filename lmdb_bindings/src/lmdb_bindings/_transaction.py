@@ -171,8 +171,8 @@ class Transaction(Owner, Generic[V]):
         which must not wait for views.
         """
         if self._snapshot is not None:
-            raise Error("Records were read in place in this transaction, so no database can be opened in it: open tables "
-                        "and databases before.")  # fmt: skip
+            raise Error("A table was bound to this transaction to read records in place, so no database can be opened "
+                        "in it: open tables and databases before.")  # fmt: skip
         if self._views is None:
             return
         if self._views:
@@ -465,6 +465,12 @@ class Transaction(Owner, Generic[V]):
         self._handle = None
         env._release(self)
         return True
+
+    def _view(self, value: Any) -> memoryview:
+        """A view of what an ``MDB_val`` names, in place, as ``buffers=True`` gives it."""
+        if self._views is None:
+            self._views = LiveViews()
+        return self._views.make(value)
 
     def _close_windows(self) -> None:
         """Let nobody read records in place from now on; what cannot be taken back counts as views."""

@@ -94,10 +94,10 @@ class Schema:
             raise problem_of(rc, failure)
         return text_of(failure) if rc else ""
 
-    def verify(self, data: bytes) -> None:
+    def verify(self, data: Any) -> None:
         """Raise DamagedError where bytes are no record."""
-        failure = ffi.new("flatdb_error *")
-        if rc := self.lib.flatdb_verify(self.handle, data, len(data), failure):
+        memory, failure = ffi.from_buffer(data), ffi.new("flatdb_error *")
+        if rc := self.lib.flatdb_verify(self.handle, memory, len(memory), failure):
             raise problem_of(rc, failure)
 
     def from_json(self, text: bytes) -> bytes:

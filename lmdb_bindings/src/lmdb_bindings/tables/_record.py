@@ -109,7 +109,7 @@ def root(kind: type[Any], window: Window, begin: int, size: int) -> Any:
 
 
 def raw(window: Window, begin: int, size: int) -> bytes:
-    """Bytes of a window, copied in one step: a slice would be a view of its own, which outlives the window's release."""
+    """Bytes of a window, copied in one step: a slice would be a view of its own, and outlive the window's release."""
     data: bytes = unpack_from(f"{size}s", window, begin)[0]
     return data
 
@@ -351,10 +351,9 @@ class Classes:
         if type_.index < 0 or base not in SCALARS:
             return None
         kind: Any = self._members[type_.index]
-        if issubclass(kind, IntFlag):
-            return lambda number: kind(number)
-        members = {int(member): member for member in kind}
-        return lambda number: members.get(number, number)
+        members = {} if issubclass(kind, IntFlag) else {int(member): member for member in kind}
+        named: Callable[[int], Any] = (lambda number: members.get(number, number)) if members else kind
+        return named
 
     def _value(self, type_: Any, *, wide: bool = False) -> Read:
         """What reads a value where its field is; ``wide``: by an offset of 64 bits."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings._abi import ffi
-from lmdb_bindings._views import LiveViews
 
 if TYPE_CHECKING:
     from lmdb_bindings._transaction import Transaction
