@@ -13,6 +13,14 @@ typedef struct {
 
 typedef struct flatdb_schema flatdb_schema;
 typedef struct flatdb_columns flatdb_columns;
+typedef struct {
+    const flatdb_schema *schema;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val record;
+    flatdb_error *error;
+} flatdb_reader;
+
 struct ArrowSchema;
 struct ArrowArray;
 
@@ -27,8 +35,7 @@ int flatdb_verify(const flatdb_schema *schema, const void *data, size_t size, fl
 int flatdb_verify_many(const flatdb_schema *schema, const MDB_val *records, size_t *count, flatdb_error *error);
 int flatdb_from_json(const flatdb_schema *schema, const char *json, size_t size, flatdb_bytes *record,
                      flatdb_error *error);
-int flatdb_get(const flatdb_schema *schema, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, MDB_val *record,
-               flatdb_error *error);
+int flatdb_read(flatdb_reader *reader, const void *key, size_t key_size);
 int flatdb_columns_new(const flatdb_schema *schema, const char *const *paths, size_t count, const char *key,
                        flatdb_columns **columns, flatdb_error *error);
 void flatdb_columns_free(flatdb_columns *columns);

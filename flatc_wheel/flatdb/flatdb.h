@@ -84,6 +84,17 @@ int flatdb_from_json(const flatdb_schema *schema, const char *json, size_t size,
 int flatdb_get(const flatdb_schema *schema, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, MDB_val *record,
                flatdb_error *error);
 
+/* The same with few and plain arguments, for interpreted languages, to which each costs more than the rest. */
+typedef struct flatdb_reader {
+    const flatdb_schema *schema;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val record; /* out */
+    flatdb_error *error;
+} flatdb_reader;
+
+int flatdb_read(flatdb_reader *reader, const void *key, size_t key_size);
+
 /* --- columns: Apache Arrow's C data interface ------------------------------------------------------------------- */
 
 struct ArrowSchema;

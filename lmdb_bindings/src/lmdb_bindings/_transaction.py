@@ -475,7 +475,7 @@ class Transaction(Owner, Generic[V]):
     def _close_windows(self) -> None:
         """Let nobody read records in place from now on; what cannot be taken back counts as views."""
         snapshot, self._snapshot = self._snapshot, None
-        for window in [] if snapshot is None else snapshot.end():
+        for window in [] if snapshot is None else snapshot.close():
             if self._views is None:
                 self._views = LiveViews()
             self._views.watch(window.obj)

@@ -13,14 +13,14 @@ from struct import Struct, unpack_from
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from lmdb_bindings.errors import Error
+from lmdb_bindings.tables._snapshot import REST
 from lmdb_bindings.tables.errors import DamagedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Window = memoryview | bytes
-    Extent = tuple[int, int]
-    Read = Callable[[Window, int, Extent], Any]  # the value at a place
+    Read = Callable[[Window, int, int], Any]  # the value at a place
 
 
 # reflection.BaseType, as far as a record has them.
@@ -49,16 +49,16 @@ class Record:
     _attributes: ClassVar[dict[str, str]] = {}  # name in the schema to name in Python
     _window: Window
     _position: int
-    _extent: Extent  # of the whole buffer that it is in
+    _extent: int  # of the whole buffer that it is in
 
     def copy(self) -> Any:
         """The same record with memory of its own, which outlives the transaction."""
-        begin, end = self._extent
+        begin, size = _place_of(self._extent)
         try:
-            data = raw(self._window, begin, end - begin)
+            data = raw(self._window, begin, size)
         except ValueError:
             raise ended() from None
-        return make(type(self), data, self._position - begin, (0, len(data)))
+        return make(type(self), data, self._position - begin, size)
 
     def to_dict(self) -> dict[str, Any]:
         """The values of all fields by their names in the schema: records as dicts, vectors as lists, what is absent as
@@ -87,7 +87,7 @@ class Record:
         raise TypeError("a record is a place in memory, and cannot be pickled: take its to_dict()")
 
 
-def make(kind: type[Any], window: Window, position: int, extent: Extent) -> Any:
+def make(kind: type[Any], window: Window, position: int, extent: int) -> Any:
     """A record. As a function: ``__init__`` costs twice as much."""
     record = _new(kind)
     record._window = window
@@ -99,13 +99,19 @@ def make(kind: type[Any], window: Window, position: int, extent: Extent) -> Any:
 _new: Any = object.__new__
 
 
-def root(kind: type[Any], window: Window, begin: int, size: int) -> Any:
+def root(kind: type[Any], window: Window, extent: int) -> Any:
     """The record that a whole buffer is."""
     record = _new(kind)
+    begin = extent >> 32 & REST
     record._window = window
     record._position = begin + _u32(window, begin)[0]
-    record._extent = begin, begin + size
+    record._extent = extent
     return record
+
+
+def _place_of(extent: int) -> tuple[int, int]:
+    """Where in its window a buffer begins, and its size."""
+    return extent >> 32 & REST, extent & 0xFFFFFFFF
 
 
 def raw(window: Window, begin: int, size: int) -> bytes:
@@ -116,11 +122,11 @@ def raw(window: Window, begin: int, size: int) -> bytes:
 
 def whole(record: Record) -> bytes | None:
     """The bytes of the buffer that a record is in, if it is that buffer's root."""
-    window, (begin, end) = record._window, record._extent
+    window, (begin, size) = record._window, _place_of(record._extent)
     try:
         if begin + _u32(window, begin)[0] != record._position:
             return None
-        return raw(window, begin, end - begin)
+        return raw(window, begin, size)
     except ValueError:
         raise ended() from None
 
@@ -164,7 +170,7 @@ class Vector(Sequence[Any]):
 
     __slots__ = ("_begin", "_count", "_extent", "_read", "_stride", "_window")
 
-    def __init__(self, window: Window, begin: int, count: int, extent: Extent, stride: int, read: Read) -> None:
+    def __init__(self, window: Window, begin: int, count: int, extent: int, stride: int, read: Read) -> None:
         self._window = window
         self._begin = begin
         self._count = count
@@ -207,7 +213,7 @@ class Vector(Sequence[Any]):
 # -- what stands at a place: functions that read it --------------------------------------------------------------------
 
 
-def _text(window: Window, place: int, _extent: Extent) -> str:
+def _text(window: Window, place: int, _extent: int) -> str:
     return str(raw(window, place + 4, _u32(window, place)[0]), "utf-8")
 
 

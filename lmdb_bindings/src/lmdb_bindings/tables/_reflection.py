@@ -40,7 +40,7 @@ _TABLES: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def read(binary: bytes) -> Any:
     """The ``reflection.Schema`` of a binary schema, which has been verified."""
-    return r.root(_classes["reflection.Schema"], binary, 0, len(binary))
+    return r.root(_classes["reflection.Schema"], binary, len(binary))
 
 
 def _describe() -> Thing:

@@ -25,27 +25,29 @@ _SIZE = (1 << BITS + 1) - 1
 
 
 class Snapshot:
-    """The windows of a read transaction. They are opened with its lock held, while it is open."""
+    """The windows of a read transaction. They are opened with its lock held, while it is open.
 
-    __slots__ = ("_windows",)
+    Attributes:
+        windows: those that are open, by their numbers: read-only memoryviews.
+    """
+
+    __slots__ = ("windows",)
 
     def __init__(self) -> None:
-        self._windows: dict[int, memoryview] = {}
+        self.windows: dict[int, memoryview] = {}
 
-    def window(self, address: int) -> memoryview:
-        """The window that an address is in, read-only; there ``address & REST`` is its position."""
+    def open(self, address: int) -> None:
+        """Open the window that an address is in; there ``address & REST`` is its position."""
         number = address >> BITS
-        window = self._windows.get(number)
-        if window is None:
+        if number not in self.windows:
             exporter = ffi.buffer(ffi.cast("char *", number << BITS), _SIZE)
-            window = self._windows[number] = memoryview(exporter).toreadonly()
-        return window
+            self.windows[number] = memoryview(exporter).toreadonly()
 
-    def end(self) -> list[Any]:
+    def close(self) -> list[memoryview]:
         """Close the windows; gives those that somebody has taken memory from, which stay open."""
         stuck = []
-        while self._windows:
-            window = self._windows.popitem()[1]
+        while self.windows:
+            window = self.windows.popitem()[1]
             try:
                 window.release()
             except BufferError:

@@ -23,16 +23,18 @@ from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings._abi import ffi
+from lmdb_bindings._token import TOKEN
 from lmdb_bindings.errors import gone
 from lmdb_bindings.tables import _record, _reflection
 from lmdb_bindings.tables._flatdb import Schema, problem_of
 from lmdb_bindings.tables._record import Record, Vector, root, whole
-from lmdb_bindings.tables._snapshot import BITS, REST, Snapshot, snapshot_of
+from lmdb_bindings.tables._snapshot import BITS, Snapshot, snapshot_of
 from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
 from lmdb_bindings.tables.values import ValueCodec
 
 if TYPE_CHECKING:
     from lmdb_bindings._database import _Database
+    from lmdb_bindings._token import TokenLock
     from lmdb_bindings._transaction import Transaction
     from lmdb_bindings.tables._catalog import Entry
     from lmdb_bindings.tables._table import Table
@@ -176,7 +178,7 @@ class FlatBuffers(ValueCodec[Any]):
         self._any().verify(data)
         if self._reader is not None:
             return self._reader.GetRootAs(data, 0)
-        return root(self._kind, data, 0, len(data))
+        return root(self._kind, data, len(data))
 
     def field(self, value: Any, path: tuple[str, ...]) -> Any:
         """What a value has at a path: its default where it has one, an enum as its integer."""
@@ -190,7 +192,7 @@ class FlatBuffers(ValueCodec[Any]):
 
     def _record_of(self, value: Any) -> Record:
         data = bytes(self.encode(value))
-        record: Record = root(self._kind, data, 0, len(data))
+        record: Record = root(self._kind, data, len(data))
         return record
 
     def reader(self, txn: Transaction, database: _Database) -> Any:
@@ -198,7 +200,9 @@ class FlatBuffers(ValueCodec[Any]):
         if database._flags & (c.DUPSORT | c.INTEGERKEY):
             return None
         snapshot = snapshot_of(txn)
-        return None if snapshot is None else Reader(self, txn, database, snapshot)
+        if snapshot is None:
+            return None
+        return (Reader if self._reader is None else GeneratedReader)(self, txn, database, snapshot)
 
     def __repr__(self) -> str:
         return f"FlatBuffers(root={self._any().root!r})" if self._schemas else "FlatBuffers()"
@@ -248,29 +252,33 @@ class _Versions:
 class Reader:
     """Reads records of a table in place, in a read transaction.
 
-    A record that was found is kept: the next look-up of its key is free, and it is verified once. Those that are kept
-    are forgotten when there are too many, and when the transaction ends.
+    Where a record is is kept, so that it is verified once, and the next look-up of its key is nearly free. What is kept
+    are integers, of which the collector knows nothing; they are forgotten when there are too many.
     """
 
     KEPT = 1 << 16
-    """Records, some 200 bytes each."""
+    """Records, some 170 bytes each with their keys."""
 
     def __init__(self, codec: FlatBuffers, txn: Transaction, database: _Database, snapshot: Snapshot) -> None:
         schema = codec._schema(txn.env._engine.name)
-        self._kept: dict[bytes, Any] = {}
         self._txn = txn
         self._database = database
         self._snapshot = snapshot
+        self._windows = snapshot.windows
         self._kind = codec._kind
-        self._reader = codec._reader
-        self._look_up = schema.lib.flatdb_get
-        self._schema = schema.handle
-        self._found = ffi.new("MDB_val *")
+        self._schema = schema
         self._failure = ffi.new("flatdb_error *")
+        self._dbi = txn._dbi(database)
+        self._native = native = ffi.new("flatdb_reader *")
+        native.schema, native.txn, native.dbi, native.error = schema.handle, txn._live(), self._dbi, self._failure
+        self._read = schema.lib.flatdb_read
+        self._found = ffi.addressof(native, "record")
         self._place = ffi.buffer(self._found)
-        self._window: Any = None
-        self._number = -1
-        txn._dbi(database)  # it is of this environment
+        self._kept: dict[bytes, int] = {}
+
+    @property
+    def _lock(self) -> TokenLock:
+        return self._txn._lock
 
     def get(self, key: bytes) -> Any:
         """The value of a key; None where there is no such key.
@@ -278,39 +286,67 @@ class Reader:
         Raises:
             DamagedError: its bytes are no record.
         """
-        record = self._kept.get(key)
-        if record is not None:
-            return record
-        with self._txn._lock:
-            txn, dbi = self._txn._handle, self._database._dbi
-            if txn is None or dbi is None:
-                raise gone()
-            code = self._look_up(self._schema, txn, dbi, key, len(key), self._found, self._failure)
-            if code:
-                if code == c.NOTFOUND:
-                    return None
-                raise problem_of(code, self._failure, f"table {self._table()!r}, key {key!r}: ")
-            if self._reader is not None:
-                return self._reader.GetRootAs(self._view(), 0)
-            size, address = _place(self._place)
-            if address >> BITS != self._number:
-                self._number = address >> BITS
-                self._window = self._snapshot.window(address)
+        extent = self._kept.get(key)
+        if extent is None:
+            txn = self._txn
+            token = txn._token
+            try:
+                if txn._lock._waiting:
+                    raise IndexError  # noqa: TRY301
+                del token[0]  # the lock, see _token
+                held = True
+                try:
+                    extent = self._find(key)
+                finally:
+                    held = False  # noqa: F841 (see _token)
+                    token += TOKEN
+            except IndexError:  # somebody has it, or waits for it
+                with txn._lock:
+                    extent = self._find(key)
+            if extent is None:
+                return None
+            if len(self._kept) >= self.KEPT:
+                self._kept.clear()
+            self._kept[key] = extent
         try:
-            record = root(self._kind, self._window, address & REST, size)
-        except ValueError:
+            return root(self._kind, self._windows[extent >> _NUMBER], extent)
+        except (KeyError, ValueError):
             raise _record.ended() from None
-        if len(self._kept) >= self.KEPT:
-            self._kept.clear()
-        self._kept[key] = record
-        return record
 
-    def _view(self) -> memoryview:
-        """What was found, in a view of its own: what flatc generates may look beyond what has been verified."""
-        return self._txn._view(self._found)
+    def _find(self, key: bytes) -> int | None:
+        """Look up a key, and verify the record: its address << 32 | size. With the lock."""
+        if self._txn._handle is None or self._database._dbi != self._dbi:
+            raise gone()
+        code = self._read(self._native, key, len(key))
+        if code == c.NOTFOUND:
+            return None
+        if code:
+            table = (self._database._name or b"").decode("utf-8", "replace")
+            raise problem_of(code, self._failure, f"table {table!r}, key {key!r}: ")
+        size, address = _place(self._place)
+        if address >> BITS not in self._windows:
+            self._snapshot.open(address)
+        extent: int = address << 32 | size
+        return extent
 
-    def _table(self) -> str:
-        return (self._database._name or b"").decode("utf-8", "replace")
+
+_NUMBER = 32 + BITS
+
+
+class GeneratedReader(Reader):
+    """Reads records by a class that flatc generated."""
+
+    def __init__(self, codec: FlatBuffers, txn: Transaction, database: _Database, snapshot: Snapshot) -> None:
+        super().__init__(codec, txn, database, snapshot)
+        self._as_root = codec._reader.GetRootAs
+
+    def get(self, key: bytes) -> Any:
+        """The value of a key, in a view of its own: generated code may look beyond what has been verified."""
+        with self._lock:
+            if self._find(key) is None:
+                return None
+            view = self._txn._view(self._found)
+        return self._as_root(view, 0)
 
 
 _place = Struct("@NP").unpack  # of an MDB_val: its size, and its address
