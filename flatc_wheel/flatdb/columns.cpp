@@ -3,9 +3,11 @@
  * Of a record only what is selected is looked at, so nothing is verified before; instead each access is checked where it
  * happens (record.h), and what is wrong ends the batch before anything of it is handed out. */
 #include <algorithm>
+#include <functional>
 #include <map>
 
 #include "arrow.h"
+#include "keys.h"
 #include "record.h"
 #include "utf8.h"
 
@@ -93,18 +95,17 @@ class ScalarColumn : public Column {
   ScalarColumn(std::string name, std::string format, bool nullable, bool optional, T by_default)
       : Column(std::move(name), std::move(format), nullable), optional_(optional), default_(by_default) {}
 
-  void value(Bytes record, uint32_t at) override {
-    data_.add(load<T>(record.data + at));
+  void add(T value) {
+    data_.add(value);
     valid();
   }
+  void value(Bytes record, uint32_t at) override { add(load<T>(record.data + at)); }
   void filler() override {
     data_.add(T());
     null();
   }
   void absent() override {
-    if (optional_) return filler();
-    data_.add(default_);
-    valid();
+    optional_ ? filler() : add(default_);
   }
   void values(Bytes record, Vector vector, uint32_t width, bool by_offset) override {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -139,18 +140,17 @@ class BoolColumn : public Column {
   BoolColumn(std::string name, bool nullable, bool optional, bool by_default)
       : Column(std::move(name), "b", nullable), optional_(optional), default_(by_default) {}
 
-  void value(Bytes record, uint32_t at) override {
-    bits_.add(record.data[at] != 0);
+  void add(bool value) {
+    bits_.add(value);
     valid();
   }
+  void value(Bytes record, uint32_t at) override { add(record.data[at] != 0); }
   void filler() override {
     bits_.add(false);
     null();
   }
   void absent() override {
-    if (optional_) return filler();
-    bits_.add(default_);
-    valid();
+    optional_ ? filler() : add(default_);
   }
   void reserve(size_t count) override { bits_.reserve(count); }
   void clear() override {
@@ -192,19 +192,17 @@ class BytesColumn : public Column {
   BytesColumn(std::string name, bool is_text, bool nullable, Spent &spent)
       : Column(std::move(name), is_text ? "U" : "Z", nullable), is_text_(is_text), spent_(spent) {}
 
-  void value(Bytes record, uint32_t at) override {
-    std::string_view bytes;
-    if (is_text_) {
-      bytes = string_at(record, at);
-      if (!is_utf8(bytes)) fail(FLATDB_BAD_RECORD, "the string " + name_ + " is not UTF-8");
-    } else {
-      Vector vector = vector_at(record, at, 1);
-      bytes = {reinterpret_cast<const char *>(record.data + vector.begin), vector.count};
-    }
+  void add(std::string_view bytes) {
+    if (is_text_ && !is_utf8(bytes)) fail(FLATDB_BAD_RECORD, "the string " + name_ + " is not UTF-8");
     spent_.add(bytes.size() + sizeof(int64_t));
     data_.add(bytes.data(), bytes.size());
     ends_.add(int64_t(data_.size()));
     valid();
+  }
+  void value(Bytes record, uint32_t at) override {
+    if (is_text_) return add(string_at(record, at));
+    Vector vector = vector_at(record, at, 1);
+    add({reinterpret_cast<const char *>(record.data + vector.begin), vector.count});
   }
   void filler() override {
     ends_.add(int64_t(data_.size()));
@@ -230,6 +228,33 @@ class BytesColumn : public Column {
   Spent &spent_;
   Buffer data_;
   Ends ends_;
+};
+
+/* The 16 bytes of a UUID: only keys are such. */
+class UuidColumn : public Column {
+ public:
+  explicit UuidColumn(std::string name) : Column(std::move(name), "w:16", false) {}
+
+  void add(const std::string &bytes) {
+    data_.add(bytes.data(), bytes.size());
+    valid();
+  }
+  void value(Bytes, uint32_t) override { bad_record("no field is a UUID"); }
+  void filler() override { add(std::string(16, '\0')); }
+  void clear() override {
+    Column::clear();
+    data_.clear();
+  }
+
+ protected:
+  void take_buffers(std::vector<Buffer> &buffers) override {
+    data_.reserve(1);
+    buffers.push_back(std::move(data_));
+    data_ = Buffer();
+  }
+
+ private:
+  Buffer data_;
 };
 
 /* A column of columns. */
@@ -597,18 +622,94 @@ struct Selected {
   }
 };
 
+/* One part of the keys, and its column. */
+struct KeyPart {
+  std::unique_ptr<Column> column;
+  std::function<void(const KeyValue &)> add;
+};
+
+template <typename Made, typename Value>
+KeyPart key_part(std::unique_ptr<Made> column, Value value) {
+  Made *to = column.get();
+  return {std::move(column), [to, value](const KeyValue &part) { to->add(value(part)); }};
+}
+
+template <typename T>
+KeyPart integer_key(const std::string &name, const char *format) {
+  return key_part(std::make_unique<ScalarColumn<T>>(name, format, false, false, T()),
+                  [](const KeyValue &part) { return T(part.integer); });
+}
+
+template <typename T>
+KeyPart real_key(const std::string &name, const char *format) {
+  return key_part(std::make_unique<ScalarColumn<T>>(name, format, false, false, T()),
+                  [](const KeyValue &part) { return T(part.number); });
+}
+
+KeyPart key_part(KeyType type, const std::string &name, Spent &spent) {
+  switch (type) {
+    case KeyType::UInt8: return integer_key<uint8_t>(name, "C");
+    case KeyType::UInt16: return integer_key<uint16_t>(name, "S");
+    case KeyType::UInt32: return integer_key<uint32_t>(name, "I");
+    case KeyType::UInt64: return integer_key<uint64_t>(name, "L");
+    case KeyType::Int8: return integer_key<int8_t>(name, "c");
+    case KeyType::Int16: return integer_key<int16_t>(name, "s");
+    case KeyType::Int32: return integer_key<int32_t>(name, "i");
+    case KeyType::Int64: return integer_key<int64_t>(name, "l");
+    case KeyType::DateTime: return integer_key<int64_t>(name, "tsu:UTC");
+    case KeyType::Float32: return real_key<float>(name, "f");
+    case KeyType::Float64: return real_key<double>(name, "g");
+    case KeyType::Bool:
+      return key_part(std::make_unique<BoolColumn>(name, false, false, false),
+                      [](const KeyValue &part) { return part.integer != 0; });
+    case KeyType::Uuid:
+      return key_part(std::make_unique<UuidColumn>(name), [](const KeyValue &part) { return part.bytes; });
+    case KeyType::String:
+    case KeyType::Bytes: break;
+  }
+  return key_part(std::make_unique<BytesColumn>(name, type == KeyType::String, false, spent),
+                  [](const KeyValue &part) { return std::string_view(part.bytes); });
+}
+
 }  // namespace
 }  // namespace flatdb
 
 struct flatdb_columns {
   flatdb::Spent spent;
+  flatdb::KeyCodec codec;
+  std::vector<flatdb::KeyPart> parts; /* of the keys; none where they are not asked for */
+  std::vector<flatdb::KeyValue> key;
   std::vector<flatdb::Selected> selected;
 
+  /* All of them, in order. */
+  std::vector<flatdb::Column *> columns() const {
+    std::vector<flatdb::Column *> all;
+    for (auto &part : parts) all.push_back(part.column.get());
+    for (auto &each : selected) all.push_back(each.column.get());
+    return all;
+  }
+
   std::unique_ptr<flatdb::Owned<ArrowSchema>> schema() const {
-    auto owned = std::make_unique<flatdb::Owned<ArrowSchema>>(selected.size());
+    const std::vector<flatdb::Column *> all = columns();
+    auto owned = std::make_unique<flatdb::Owned<ArrowSchema>>(all.size());
     owned->format = "+s";
-    for (size_t i = 0; i < selected.size(); ++i) selected[i].column->schema(&owned->children[i]);
+    for (size_t i = 0; i < all.size(); ++i) all[i]->schema(&owned->children[i]);
     return owned;
+  }
+
+  std::unique_ptr<flatdb::Owned<ArrowArray>> take() {
+    const std::vector<flatdb::Column *> all = columns();
+    auto owned = std::make_unique<flatdb::Owned<ArrowArray>>(all.size());
+    owned->buffers.emplace_back();
+    for (size_t i = 0; i < all.size(); ++i) all[i]->take(&owned->children[i]);
+    return owned;
+  }
+
+  void select_key(const char *name) {
+    codec = flatdb::KeyCodec(std::string_view(name));
+    for (size_t i = 0; i < codec.parts().size(); ++i) {
+      parts.push_back(flatdb::key_part(codec.parts()[i], codec.parts().size() == 1 ? "key" : "key." + std::to_string(i), spent));
+    }
   }
 
   void select(const flatdb::Object &root, const std::string &path) {
@@ -625,13 +726,23 @@ struct flatdb_columns {
     selected.push_back({std::move(way), std::move(column), slot});
   }
 
-  void decode(const MDB_val *values, size_t count, size_t &at) {
-    for (auto &each : selected) {
-      each.column->clear();
-      each.column->reserve(count);
+  void add_key(const MDB_val &from) {
+    if (!codec.decode({static_cast<const char *>(from.mv_data), from.mv_size}, key)) {
+      flatdb::fail(FLATDB_BAD_RECORD, "its key is none of the codec " + codec.name());
+    }
+    for (size_t i = 0; i < parts.size(); ++i) parts[i].add(key[i]);
+  }
+
+  /* `at` is the record that it has come to. */
+  void decode(const MDB_val *keys, const MDB_val *values, size_t count, size_t &at) {
+    for (flatdb::Column *column : columns()) {
+      column->clear();
+      column->reserve(count);
     }
     for (at = 0; at < count; ++at) {
       spent.bytes = 0;
+      if (!parts.empty()) add_key(keys[at]);
+      if (selected.empty()) continue;
       flatdb::Table root =
           flatdb::root_of({static_cast<const uint8_t *>(values[at].mv_data), values[at].mv_size});
       for (auto &each : selected) each.add(root);
@@ -646,8 +757,8 @@ int flatdb_columns_new(const flatdb_schema *schema, const char *const *paths, si
       flatdb::fail(FLATDB_BAD_ARGUMENT, "flatdb_columns_new needs a schema, paths, and a place for the columns");
     }
     *columns = nullptr;
-    if (key) flatdb::fail(FLATDB_BAD_ARGUMENT, "columns of keys are not there yet");
     auto made = std::make_unique<flatdb_columns>();
+    if (key) made->select_key(key);
     for (size_t i = 0; i < count; ++i) made->select(*schema->root, paths[i]);
     if (!count) {
       for (const flatdb::Field &field : schema->root->fields) {
@@ -669,21 +780,20 @@ int flatdb_columns_schema(const flatdb_columns *columns, struct ArrowSchema *sch
 
 int flatdb_columns_decode(flatdb_columns *columns, const MDB_val *keys, const MDB_val *values, size_t *count,
                           struct ArrowArray *array, flatdb_error *error) {
-  (void)keys;
   return flatdb::guarded(error, [&] {
     if (!columns || !count || (!values && *count) || !array) {
       flatdb::fail(FLATDB_BAD_ARGUMENT, "flatdb_columns_decode needs columns, values, their count, and a place");
     }
+    if (!keys && *count && !columns->parts.empty()) {
+      flatdb::fail(FLATDB_BAD_ARGUMENT, "flatdb_columns_decode needs keys, since columns of them were asked for");
+    }
     size_t at = 0, records = *count;
     try {
-      columns->decode(values, records, at);
+      columns->decode(keys, values, records, at);
     } catch (const flatdb::Failure &failure) {
       *count = at;
       flatdb::fail(failure.code(), "record " + std::to_string(at) + " of these: " + failure.text());
     }
-    auto owned = std::make_unique<flatdb::Owned<ArrowArray>>(columns->selected.size());
-    owned->buffers.emplace_back();
-    for (size_t i = 0; i < columns->selected.size(); ++i) columns->selected[i].column->take(&owned->children[i]);
-    flatdb::give_array(std::move(owned), int64_t(records), 0, array);
+    flatdb::give_array(columns->take(), int64_t(records), 0, array);
   });
 }
