@@ -665,6 +665,45 @@ class Transaction(Owner, Generic[V]):
             return False
         raise error("mdb_put", rc)
 
+    def _reserve(
+        self, key: bytes, size: int, write: Callable[[memoryview], None], *, overwrite: bool, db: _Database
+    ) -> bool:
+        """Store a value by a function that writes it straight into the page (``MDB_RESERVE``).
+
+        Not public: the memory is LMDB's again when this returns, and nothing takes it from who has kept a part of it.
+
+        Args:
+            key: exact bytes.
+            size: of the value, in bytes.
+            write: what writes all of it, into a memoryview of this size. It must not use the transaction.
+            overwrite: see :meth:`put`.
+            db: a database without ``dupsort``.
+
+        Returns:
+            True if it was stored.
+
+        Raises:
+            BufferError: ``write`` has kept a part of the view; the transaction is aborted, as it is where ``write``
+                raises, since what was there before is gone.
+        """
+        with self._lock:
+            handle, dbi = self._live(), self._dbi(db)
+            pinned = _memory.point(self._key, key)
+            self._value.mv_size = size
+            self._writing()
+            rc = self._lib.mdb_put(handle, dbi, self._key, self._value, c.RESERVE | c.NOOVERWRITE * (not overwrite))
+            del pinned
+            if rc == c.KEYEXIST:
+                return False
+            if rc:
+                raise error("mdb_put", rc)
+            try:
+                _memory.lend(self._value, write)
+            except BaseException:
+                self._end()
+                raise
+        return True
+
     def delete(self, key: Buffer, value: Buffer | None = b"", db: _Database | None = None) -> bool:
         """Delete a key.
 

@@ -15,6 +15,9 @@ NAME = b"__tables__"
 
 FORMAT = 1
 
+# What stands in the keys of the catalog between a table's name and the version of a schema, or the path of an import.
+_SCHEMA, _IMPORT = b"\0", b"\1"
+
 VALUES = ("flatbuffers", "bytes", "string", "json", "msgpack", "pickle", "numpy", "dataclass")
 
 # The fields that entries of some codecs of values have, and the types of these in JSON.
@@ -160,13 +163,17 @@ def read(txn: Transaction, catalog: _Database, name: str) -> bytes | None:
 def names(txn: Transaction, catalog: _Database) -> list[str]:
     """The names of the tables, in their order by bytes."""
     keys = (bytes(key) for key in txn.scan(catalog, values=False))
-    # Behind a NUL stand versions of a schema, and behind a byte of 1 how far imports came.
-    return [key.decode() for key in keys if not (b"\0" in key or b"\1" in key)]
+    return [key.decode() for key in keys if not (_SCHEMA in key or _IMPORT in key)]
+
+
+def forget_imports(txn: Transaction, catalog: _Database, name: str) -> None:
+    """Forget how far imports into a table came, since what they had stored is gone."""
+    txn.delete_range(catalog, prefix=name.encode() + _IMPORT)
 
 
 def remove(txn: Transaction, catalog: _Database, name: str) -> None:
     """Remove the entry of a table, and all that is stored with it."""
     key = name.encode()
     txn.delete(key, db=catalog)
-    for mark in (b"\0", b"\1"):
+    for mark in (_SCHEMA, _IMPORT):
         txn.delete_range(catalog, prefix=key + mark)

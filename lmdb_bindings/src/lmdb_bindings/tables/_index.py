@@ -17,8 +17,8 @@ class Index(Generic[K]):
 
     Args:
         by: of what its keys are made: the path of a field (``"mail"``, ``"position.x"``), several paths, whose values
-            make a tuple, or a function of the value. A record for which that is None, or a part of it, has no entry, and
-            neither has one whose key would be empty, since LMDB has no empty keys.
+            make a tuple, or a function of the value. A record for which that, or a part of it, is None, has no entry,
+            and neither has one whose key would be empty, since LMDB has no empty keys.
         key: the codec of its keys.
         unique: a key leads to one record, and another with the same is refused.
 

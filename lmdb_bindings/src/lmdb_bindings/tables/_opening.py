@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import reduce
-from importlib import import_module
 from typing import Any
 
 from lmdb_bindings import _constants as c
@@ -17,6 +15,7 @@ from lmdb_bindings.errors import DbsFullError, Error, NotFoundError
 from lmdb_bindings.tables import _catalog, keys, values
 from lmdb_bindings.tables._catalog import Entry, IndexEntry
 from lmdb_bindings.tables._index import Index, StoredIndex, by_fields
+from lmdb_bindings.tables._writing import build
 from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
 from lmdb_bindings.tables.keys import KeyCodec
 from lmdb_bindings.tables.values import ValueCodec
@@ -39,6 +38,10 @@ class Asked:
         self.indexes = dict(indexes)
         self.fields = fields
         self.trusted = trusted
+
+    def with_indexes(self, indexes: Mapping[str, Index[Any]]) -> Asked:
+        """The same with other indexes."""
+        return Asked(self.key, self.value, indexes, self.fields, trusted=self.trusted)
 
     def new_entry(self, name: str) -> Entry:
         """The entry of a table that does not exist yet."""
@@ -112,7 +115,7 @@ class Stored:
         self._name = _catalog.check_name(name)
         for index in asked.indexes:
             _catalog.check_name(index, "an index")
-        self._asked = asked
+        self.asked = asked
         self.longest = env.max_key_size()
 
     def open(self, table: Any) -> None:
@@ -124,10 +127,10 @@ class Stored:
             while not env.update(lambda txn: self._open_for_writing(table, txn)):
                 pass  # other databases were opened since the transaction began
         except DbsFullError:
-            needed = 2 + len(self._asked.indexes)
+            needed = 2 + len(self.asked.indexes)
             raise TableError(
                 f"table {self.name!r}: too many named databases are open: open the environment with a larger max_dbs. "
-                f"This table needs {needed}: one for itself, one for each index, and, with the others, one for the catalog"
+                f"This table needs {needed}: one for itself, one for each index, and one for the catalog of all tables"
             ) from None
 
     def _open_for_reading(self, table: Any) -> bool:
@@ -154,18 +157,18 @@ class Stored:
         try:
             self.catalog = env.open_db(_catalog.NAME, txn, create=may_write)
         except NotFoundError:
-            self._asked.new_entry(name)
+            self.asked.new_entry(name)
             if env.readonly:
                 raise TableError(f"there is no table {name!r}, and no catalog of tables in {env.path()!r}") from None
             return False
         stored = _catalog.read(txn, self.catalog, name)
         if stored is None:
-            entry = self._asked.new_entry(name)
+            entry = self.asked.new_entry(name)
             if env.readonly:
                 raise TableError(f"there is no table {name!r} in {env.path()!r}, which is read-only")
         else:
             there = _catalog.parse(name, stored)
-            entry = self._asked.extend(name, there)
+            entry = self.asked.extend(name, there)
             if env.readonly and entry != there:
                 missing = ", ".join(sorted(entry.indexes.keys() - there.indexes))
                 raise MismatchError(f"table {name!r} has no index {missing}, and the environment is read-only")
@@ -180,12 +183,12 @@ class Stored:
         if may_write:
             self.write_entry(txn)
             for index in new:
-                table.within(txn)._build(self.indexes[index])
+                build(self, txn, self.indexes[index])
         return True
 
     def _resolve(self, entry: Entry) -> None:
         """Find the codecs, and what makes keys."""
-        asked, name = self._asked, self.name
+        asked, name = self.asked, self.name
         self.entry = entry
         try:
             self.key = asked.key or keys.named(entry.key)
@@ -198,13 +201,13 @@ class Stored:
             raise DamagedError(f"table {name!r}: its entry in the catalog: {len(entry.fields)} fields as {entry.key}")
 
     def _index(self, name: str, entry: IndexEntry) -> StoredIndex:
-        asked = self._asked.indexes.get(name)
+        asked = self.asked.indexes.get(name)
         key = keys.named(entry.key) if asked is None else asked.key
         if entry.fields is not None:
             return StoredIndex(name, entry, key, by_fields(entry.fields, self.value.field))
         make = None if asked is None else asked.function
-        if make is None and self._asked.trusted:
-            make = imported(str(entry.function))
+        if make is None and self.asked.trusted:
+            make = values.imported(str(entry.function))
         return StoredIndex(name, entry, key, make)
 
     def _open_databases(self, txn: Transaction, *, create: bool) -> None:
@@ -240,15 +243,84 @@ class Stored:
             txn.put(self._name, data, db=self.catalog)
             self.seen = data
 
+    def databases(self) -> list[_Database]:
+        """The databases of the table: its records, and its indexes."""
+        return [self.database, *(index.database for index in self.indexes.values())]
 
-def imported(name: str) -> Any:
-    """What a name of the catalog stands for, ``module:name``, imported.
+    def made_key(self, data: Any) -> bytes:
+        """The key that a record has by its fields, as it is stored.
 
-    Raises:
-        TableError: there is no such thing.
-    """
-    module, _, path = name.partition(":")
-    try:
-        return reduce(getattr, path.split("."), import_module(module))
-    except (ImportError, AttributeError, ValueError) as problem:
-        raise TableError(f"{name} of the catalog cannot be imported: {problem}") from None
+        Raises:
+            TypeError, ValueError: it lacks one of the fields, or they make no key.
+        """
+        fields = ", ".join(self.entry.fields or ())
+        value = self.value.decode(data if type(data) is bytes else bytes(data))
+        key = None if self.key_of is None else self.key_of(value)
+        if key is None:
+            raise ValueError(f"table {self.name!r}: the key is made of {fields}, and the value lacks that")
+        try:
+            made = self.key.encode(key)
+        except (TypeError, ValueError) as problem:
+            raise type(problem)(f"table {self.name!r}: the key is made of {fields}: {problem}") from None
+        if len(made) > self.longest:
+            raise ValueError(f"table {self.name!r}: a key of {len(made)} bytes is too long: {self.longest} at most")
+        return made
+
+    def check_key(self, key: bytes, data: Any) -> None:
+        """Refuse a record whose key is not what its fields make.
+
+        Raises:
+            TypeError, ValueError: so it is.
+        """
+        if self.key_of is not None and (made := self.made_key(data)) != key:
+            fields = ", ".join(self.entry.fields or ())
+            raise ValueError(
+                f"table {self.name!r}: the key is made of {fields}, which gives {self.key.decode(made)!r}, and not "
+                f"{self.key.decode(key)!r}"
+            )
+
+    def drop_index(self, txn: Transaction, name: str) -> None:
+        """Remove an index."""
+        self.check_unchanged(txn)
+        txn.drop(self.indexes[name].database)
+        self.entry = replace(self.entry, indexes={each: x for each, x in self.entry.indexes.items() if each != name})
+        self.write_entry(txn)
+
+    def drop(self, txn: Transaction) -> None:
+        """Remove everything that there is of the table."""
+        self.check_unchanged(txn)
+        for database in self.databases():
+            txn.drop(database)
+        _catalog.remove(txn, self.catalog, self.name)
+
+    def check_writable(self, txn: Transaction) -> None:
+        """Before the first write of a transaction: whether the table is still what it was, and can be kept whole.
+
+        Raises:
+            MismatchError: the catalog says something else now.
+            TableError: the function of an index is not known.
+        """
+        for index in self.indexes.values():
+            if index.lacks:
+                raise TableError(
+                    f"table {self.name!r} can only be read: its index {index.name!r} is of {index.lacks}, a function "
+                    "which was not given: open the table with indexes= that have it, or, trusting who wrote the "
+                    "environment, with trusted=True, which imports it"
+                )
+        self.check_unchanged(txn)
+
+    def check_unchanged(self, txn: Transaction) -> None:
+        """Whether the catalog still says what it said when the table was opened.
+
+        Raises:
+            MismatchError: it does not.
+        """
+        found = _catalog.read(txn, self.catalog, self.name)
+        if found == self.seen:
+            return
+        if found is None:
+            raise MismatchError(f"table {self.name!r} has been dropped since it was opened here")
+        # Of FlatBuffers, another program may have stored a newer schema: that changes nothing for this one.
+        if replace(_catalog.parse(self.name, found), more=self.entry.more) != self.entry:
+            raise MismatchError(f"table {self.name!r} has been changed since it was opened here: open it again")
+        self.seen = found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lmdb_bindings._range import check_limit, prefix_end
+from lmdb_bindings.tables._writing import remove
 from lmdb_bindings.tables.errors import DamagedError
 from lmdb_bindings.tables.keys import KeyCodec
 
@@ -96,6 +97,11 @@ class Query(Generic[K, V, T]):
         self._limit = limit
         self._give = give
 
+    def _limited_to(self, limit: int) -> Query[K, V, T]:
+        if self._limit is not None:
+            limit = min(limit, self._limit)
+        return Query(self._table, self._index, self._within, reverse=self._reverse, limit=limit, give=self._give)
+
     def _giving(self, give: str) -> Query[K, V, Any]:
         return Query(self._table, self._index, self._within, reverse=self._reverse, limit=self._limit, give=give)
 
@@ -155,8 +161,6 @@ class Query(Generic[K, V, T]):
         def value_of(key: bytes) -> V:
             value: Any = find(bytes(key), _MISSING)
             if value is _MISSING:
-                if index is None:  # deleted meanwhile, by the same transaction
-                    raise KeyError(table._decode_key(key))
                 raise orphan(table, index, key)
             return value  # type: ignore[no-any-return]
 
@@ -164,19 +168,7 @@ class Query(Generic[K, V, T]):
 
     def first(self) -> T | None:
         """The first of the records; None where there is none."""
-        return next(
-            iter(
-                Query[K, V, T](
-                    self._table,
-                    self._index,
-                    self._within,
-                    reverse=self._reverse,
-                    limit=min(1, self._limit or 1),
-                    give=self._give,
-                )
-            ),
-            None,
-        )
+        return next(iter(self._limited_to(1)), None)
 
     def count(self) -> int:
         """How many records there are; no value is read."""
@@ -189,16 +181,41 @@ class Query(Generic[K, V, T]):
 
     __len__ = count
 
+    def delete(self) -> int:
+        """Delete the records, and their entries in the indexes, in one transaction; how many there were."""
+        return self._table._write(self._delete)
+
+    def _delete(self, table: Table[K, V]) -> int:
+        stored, txn = table._stored, table._live_txn()
+        if self._index is None and not stored.indexes and not (self._reverse and self._limit is not None):
+            return txn.delete_range(stored.database, limit=self._limit, **self._within.arguments())
+        deleted = 0
+        while keys := self._next_keys(txn, deleted):
+            for key in keys:
+                if not remove(stored, txn, key):
+                    raise orphan(table, self._index, key)
+            deleted += len(keys)
+        return deleted
+
+    def _next_keys(self, txn: Transaction, deleted: int) -> list[bytes]:
+        """The keys of the next records to delete, when so many have gone."""
+        left = _BATCH if self._limit is None else self._limit - deleted
+        return [bytes(key) for key in self._limited_to(min(left, _BATCH))._record_keys(txn)]
+
     def __bool__(self) -> bool:
         return self.first() is not None
 
 
 _MISSING = object()
 
+_BATCH = 1000
+"""Records that are deleted between two looks at what is left of the range."""
 
-def orphan(table: Table[Any, Any], index: StoredIndex, key: bytes) -> DamagedError:
+
+def orphan(table: Table[Any, Any], index: StoredIndex | None, key: bytes) -> DamagedError:
     """The exception for an entry of an index that leads to no record."""
+    name = index.name if index is not None else ""
     return DamagedError(
-        f"table {table.name!r}: the index {index.name!r} has an entry for {bytes(key)!r}, a record that is not there: "
-        f"see check() and reindex({index.name!r})"
+        f"table {table.name!r}: the index {name!r} has an entry for {bytes(key)!r}, a record that is not there: see "
+        f"check() and reindex({name!r})"
     )

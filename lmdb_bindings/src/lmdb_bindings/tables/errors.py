@@ -29,8 +29,8 @@ class UniqueError(TableError):
 
     def __init__(self, table: str, index: str, index_key: object, key: object, holder: object) -> None:
         super().__init__(
-            f"table {table!r}: the record {key!r} would have the key {index_key!r} in the unique index {index!r}, as has "
-            f"the record {holder!r}; conflict='replace' stores it in that one's place"
+            f"table {table!r}: the record {key!r} would have the key {index_key!r} in the unique index {index!r}, and "
+            f"the record {holder!r} has it; conflict='replace' stores it in that one's place"
         )
         self.index = index
         self.index_key = index_key

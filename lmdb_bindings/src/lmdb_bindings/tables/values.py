@@ -7,8 +7,10 @@ gives. ``values.json``, ``values.numpy("<f4", (3,))``; those of FlatBuffers are 
 from __future__ import annotations
 
 import json as _json
+import pickle as _pickle
 from builtins import bytes as bytes_  # a name that a codec has here
 from collections.abc import Mapping
+from functools import cache, reduce
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -143,21 +145,144 @@ class _Json(ValueCodec[Any]):
             raise DamagedError(f"a value is no JSON: {problem}") from None
 
 
-bytes, string, json = _Bytes(), _String(), _Json()
+class _MessagePack(ValueCodec[Any]):
+    """MessagePack, by the package msgpack; tuples come back as lists."""
 
-_PLAIN: dict[str, ValueCodec[Any]] = {codec.name: codec for codec in (bytes, string, json)}
+    name = "msgpack"
+
+    def encode(self, value: Any) -> bytes_:
+        packed: bytes_ = _msgpack().packb(value)
+        return packed
+
+    def decode(self, data: Any) -> Any:
+        msgpack = _msgpack()
+        try:
+            return msgpack.unpackb(data, strict_map_key=False)
+        except (ValueError, msgpack.UnpackException) as problem:
+            raise DamagedError(f"a value is no MessagePack: {problem or type(problem).__name__}") from None
+
+
+@cache
+def _msgpack() -> Any:
+    try:
+        return import_module("msgpack")
+    except ImportError as problem:
+        raise ImportError("values.msgpack needs msgpack: install lmdb-bindings[msgpack]") from problem
+
+
+class _Pickle(ValueCodec[Any]):
+    name = "pickle"
+
+    def __init__(self, protocol: int | None) -> None:
+        self._protocol = protocol
+
+    def encode(self, value: Any) -> bytes_:
+        return _pickle.dumps(value, self._protocol)
+
+    def decode(self, data: Any) -> Any:
+        try:
+            return _pickle.loads(data)  # noqa: S301 (who opened the table says that its records are trusted)
+        except (_pickle.UnpicklingError, EOFError) as problem:
+            raise DamagedError(f"a value is no pickle: {problem}") from None
+
+
+def pickle(*, trusted: bool, protocol: int | None = None) -> ValueCodec[Any]:
+    """The codec of whatever pickles.
+
+    Args:
+        trusted: must be True: reading a pickle runs any code that who wrote it wants, so whoever can write to the
+            environment's file can run code here. For the same reason the codec is never taken from the catalog.
+        protocol: of :func:`pickle.dumps`.
+
+    Raises:
+        ValueError: ``trusted`` is not True.
+    """
+    if trusted is not True:
+        raise ValueError(
+            "values.pickle(trusted=True): a pickle runs code when it is read, so whoever can write to the file must be "
+            "trusted; values.json and values.msgpack need no such trust"
+        )
+    return _Pickle(protocol)
+
+
+def numpy(dtype: Any, shape: int | tuple[int, ...] = ()) -> ValueCodec[Any]:
+    """The codec of NumPy arrays of one dtype and shape; see :mod:`lmdb_bindings.tables._numpy`.
+
+    Args:
+        dtype: their dtype: numbers, bool, times, bytes or str of fixed lengths.
+        shape: their shape; ``()`` for single numbers.
+
+    Raises:
+        TypeError: a dtype with fields, or of Python objects.
+        ImportError: NumPy is not installed.
+    """
+    from lmdb_bindings.tables._numpy import ArrayCodec
+
+    return ArrayCodec(dtype, shape)
+
+
+def dataclass(kind: type[V]) -> ValueCodec[V]:
+    """The codec of instances of a dataclass, as JSON objects; see :mod:`lmdb_bindings.tables._dataclass`.
+
+    Args:
+        kind: the class. Its fields are of str, int, float, bool, None, bytes, datetime, date, time, UUID, Decimal,
+            enums, other such dataclasses, list, tuple, dict with keys of str, unions with None, or Any for plain JSON.
+
+    Raises:
+        TypeError: it is no dataclass, or a field has another type.
+    """
+    from lmdb_bindings.tables._dataclass import DataclassCodec
+
+    return DataclassCodec(kind)
+
+
+bytes, string, json, msgpack = _Bytes(), _String(), _Json(), _MessagePack()
+
+_PLAIN: dict[str, ValueCodec[Any]] = {codec.name: codec for codec in (bytes, string, json, msgpack)}
 
 
 def of_entry(name: str, entry: Entry, *, trusted: bool) -> ValueCodec[Any]:
     """The codec that the catalog says.
 
+    Args:
+        name: the table's name.
+        entry: what the catalog says of it.
+        trusted: import a class that the catalog names.
+
     Raises:
         TableError: it must be given when the table is opened.
+        DamagedError: the catalog says nothing that can be.
     """
+    if entry.value in _PLAIN:
+        return _PLAIN[entry.value]
     if entry.value == "flatbuffers":
         found: ValueCodec[Any] = import_module("lmdb_bindings.tables.flatbuffers").of_entry(entry)
         return found
-    if entry.value in _PLAIN:
-        return _PLAIN[entry.value]
-    del trusted
-    raise TableError(f"table {name!r} has values of {entry.value}: give value=")
+    if entry.value == "numpy":
+        from lmdb_bindings.tables._numpy import of_type
+
+        return of_type(entry.more.get("type"))
+    if entry.value == "dataclass" and trusted:
+        kind = imported(str(entry.more.get("type")))
+        try:
+            return dataclass(kind)
+        except TypeError as problem:
+            raise TableError(f"table {name!r}: {problem}") from None
+    what = "values.pickle(trusted=True)" if entry.value == "pickle" else f"values.dataclass({entry.more.get('type')})"
+    raise TableError(
+        f"table {name!r} has values of {entry.value}, and the catalog alone is not trusted to say how they are read: "
+        f"give value={what}"
+    )
+
+
+def imported(name: str) -> Any:
+    """What a name of the catalog stands for, ``module:name``, imported.
+
+    Raises:
+        TableError: there is no such thing.
+    """
+    module, _, path = name.partition(":")
+    try:
+        return reduce(getattr, path.split("."), import_module(module))
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise TableError(f"{name} of the catalog cannot be imported: {problem}") from None
