@@ -57,6 +57,15 @@ bool fits(int64_t value, BaseType base) {
   }
 }
 
+/* A type as it is stored: the accessors would make an enum of a number that may be none of it. */
+BaseType stored(const reflection::Type &type, flatbuffers::voffset_t field) {
+  int8_t number = reinterpret_cast<const flatbuffers::Table &>(type).GetField<int8_t>(field, 0);
+  return number < 0 || number > reflection::MaxBaseType ? reflection::MaxBaseType : BaseType(number);
+}
+
+BaseType base_of(const reflection::Type &type) { return stored(type, reflection::Type::VT_BASE_TYPE); }
+BaseType element_of(const reflection::Type &type) { return stored(type, reflection::Type::VT_ELEMENT); }
+
 class Reader {
  public:
   Reader(const reflection::Schema &schema, Model &model) : schema_(schema), model_(model) {}
@@ -145,9 +154,9 @@ class Reader {
 
   Type type(const reflection::Type &from, const std::string &where) {
     Type type;
-    type.base = from.base_type();
+    type.base = base_of(from);
     if (type.base == reflection::Vector || type.base == reflection::Array) {
-      type.element = from.element();
+      type.element = element_of(from);
       target(from, type.element, type, where);
       if (type.base == reflection::Array) {
         type.length = from.fixed_length();
@@ -161,7 +170,7 @@ class Reader {
 
   void enumeration(const reflection::Enum &from, Enum &to) {
     to.is_union = from.is_union();
-    to.underlying = from.underlying_type()->base_type();
+    to.underlying = base_of(*from.underlying_type());
     to.attributes = attributes(from.attributes(), to.name);
     to.bit_flags = has(to.attributes, "bit_flags");
     if (!is_integer(to.underlying) || to.is_union != (to.underlying == reflection::UType)) {
@@ -191,7 +200,7 @@ class Reader {
   }
 
   void member(const reflection::EnumVal &from, EnumValue &to, bool first, const std::string &where) {
-    BaseType base = from.union_type() ? from.union_type()->base_type() : reflection::None;
+    BaseType base = from.union_type() ? base_of(*from.union_type()) : reflection::None;
     if (first != (base == reflection::None) || first != (to.value == 0)) {
       bad(where, "is not NONE, which is a union's first member and 0, or is a second one");
     }
