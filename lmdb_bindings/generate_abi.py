@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 def generate(target: Path) -> None:
     ffi = FFI()
-    for name in ("lmdb.cdef.h", "bulk.cdef.h", "pages.cdef.h"):
+    for name in ("lmdb.cdef.h", "bulk.cdef.h", "pages.cdef.h", "flatdb.cdef.h"):
         ffi.cdef((HERE / name).read_text(encoding="utf-8"))
     ffi.set_source("lmdb_bindings._abi", None)
     ffi.emit_python_code(str(target))

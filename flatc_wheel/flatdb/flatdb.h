@@ -70,6 +70,9 @@ int flatdb_schema_conform(const flatdb_schema *schema, const flatdb_schema *olde
 /* Whether every offset of a record stays inside it, and every part is what the schema says. */
 int flatdb_verify(const flatdb_schema *schema, const void *data, size_t size, flatdb_error *error);
 
+/* The same of many records, in one call. On FLATDB_BAD_RECORD `count` (in: records) says which one. */
+int flatdb_verify_many(const flatdb_schema *schema, const MDB_val *records, size_t *count, flatdb_error *error);
+
 /* A record as one line of JSON, without the line's end; it is verified first. */
 int flatdb_to_json(const flatdb_schema *schema, const void *data, size_t size, flatdb_bytes *json, flatdb_error *error);
 
@@ -80,6 +83,17 @@ int flatdb_from_json(const flatdb_schema *schema, const char *json, size_t size,
 /* Look up a key, verify the record, and say where in the map it is: until the transaction writes or ends. */
 int flatdb_get(const flatdb_schema *schema, MDB_txn *txn, MDB_dbi dbi, const void *key, size_t key_size, MDB_val *record,
                flatdb_error *error);
+
+/* The same with few and plain arguments, for interpreted languages, to which each costs more than the rest. */
+typedef struct flatdb_reader {
+    const flatdb_schema *schema;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val record; /* out */
+    flatdb_error *error;
+} flatdb_reader;
+
+int flatdb_read(flatdb_reader *reader, const void *key, size_t key_size);
 
 /* --- columns: Apache Arrow's C data interface ------------------------------------------------------------------- */
 

@@ -120,3 +120,16 @@ int flatdb_verify(const flatdb_schema *schema, const void *data, size_t size, fl
     flatdb::verify(*schema, {static_cast<const uint8_t *>(data), size});
   });
 }
+
+int flatdb_verify_many(const flatdb_schema *schema, const MDB_val *records, size_t *count, flatdb_error *error) {
+  return flatdb::guarded(error, [&] {
+    if (!schema || !count || (!records && *count)) {
+      flatdb::fail(FLATDB_BAD_ARGUMENT, "flatdb_verify_many needs a schema, records and their count");
+    }
+    const size_t all = *count;
+    for (*count = 0; *count < all; ++*count) {
+      const MDB_val &record = records[*count];
+      flatdb::verify(*schema, {static_cast<const uint8_t *>(record.mv_data), record.mv_size});
+    }
+  });
+}

@@ -171,6 +171,8 @@ static int sink_open(sink *sink, lmdb_bulk_output *output)
         sink->end = output->stream + output->capacity;
         return 0;
     }
+    if (output->format == LMDB_BULK_PLACES)
+        return 0;
     if (output->format != LMDB_BULK_PICKLE)
         return EINVAL;
     if (output->capacity < LMDB_BULK_PICKLE_EMPTY) {
@@ -255,6 +257,21 @@ static inline char *field(char *next, const lmdb_bulk_column *column, const MDB_
     return next + column->capacity;
 }
 
+/* What is not asked for, or missing, has no bytes. */
+static inline int place(sink *sink, unsigned int what, const MDB_val *key, const MDB_val *value)
+{
+    lmdb_bulk_output *output = sink->output;
+    size_t size = (what & LMDB_BULK_KEYS ? key->mv_size : 0) + (what & LMDB_BULK_VALUES ? value->mv_size : 0);
+    if (sink->count != 0 && (output->stream_size > output->capacity || size > output->capacity - output->stream_size))
+        return 0;
+    output->stream_size += size;
+    if (what & LMDB_BULK_KEYS)
+        ((MDB_val *)output->keys.data)[sink->count] = *key;
+    if (what & LMDB_BULK_VALUES)
+        ((MDB_val *)output->values.data)[sink->count] = *value;
+    return 1;
+}
+
 /* Add a record; false where it does not fit in. */
 static inline int sink_add(sink *sink, unsigned int what, const MDB_val *key, const MDB_val *value)
 {
@@ -296,6 +313,9 @@ static inline int sink_add(sink *sink, unsigned int what, const MDB_val *key, co
         if (what & LMDB_BULK_VALUES)
             next = field(next, &output->values, value, &output->longest_value);
         sink->next = next;
+    } else if (output->format == LMDB_BULK_PLACES) {
+        if (!place(sink, what, key, value))
+            return 0;
     } else {
         size_t key_size = what & LMDB_BULK_KEYS ? key->mv_size : 0;
         size_t value_size = what & LMDB_BULK_VALUES ? value->mv_size : 0;

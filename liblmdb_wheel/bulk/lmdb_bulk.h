@@ -71,8 +71,8 @@ int lmdb_bulk_put(lmdb_bulk *bulk, const void *key, size_t key_size, const void 
 /* Strings one behind the other: the i-th is data[offsets[i] .. offsets[i + 1]), as in Apache Arrow's large_binary. */
 typedef struct lmdb_bulk_column {
     char *data;
-    size_t capacity;  /* bytes in data; output only. ROWS: bytes of a field */
-    int64_t *offsets; /* one more than there are strings */
+    size_t capacity;  /* bytes in data; output only. ROWS: bytes of a field. Not of PLACES: data has room for `limit` */
+    int64_t *offsets; /* one more than there are strings; not of PLACES */
 } lmdb_bulk_column;
 
 /* Formats of input and output. */
@@ -81,6 +81,9 @@ typedef struct lmdb_bulk_column {
 #define LMDB_BULK_PICKLE 2  /* output: a flat list of bytes as a pickle (protocol 3); pairs stand one behind another */
 #define LMDB_BULK_ROWS 3    /* output: rows of fields of one size, each a string behind a byte with its length, as Python's
                              * struct has them ("17p101p"); no longer string fits into a row, and none can be missing */
+
+#define LMDB_BULK_PLACES 4  /* output: columns whose data are MDB_val, where each string is in the map: until the transaction
+                             * writes or ends */
 
 #define LMDB_BULK_FIELD 256u /* ROWS: bytes of a field at most */
 
@@ -111,8 +114,9 @@ typedef struct lmdb_bulk_output {
     lmdb_bulk_column values;
     unsigned char *found; /* COLUMNS, lmdb_bulk_get_many: 1 where there is a value; may be NULL */
     char *stream;         /* PICKLE, ROWS */
-    size_t capacity;      /* PICKLE, ROWS: bytes; of a pickle LMDB_BULK_PICKLE_EMPTY at least */
-    size_t stream_size;   /* out: bytes of the stream */
+    size_t capacity;      /* PICKLE, ROWS: bytes; of a pickle LMDB_BULK_PICKLE_EMPTY at least. PLACES: bytes of all strings at
+                           * most, but of one record in any case */
+    size_t stream_size;   /* out: bytes of the stream. PLACES: of all strings */
     size_t count;         /* out: records */
     size_t longest_key;   /* ROWS, out: bytes */
     size_t longest_value; /* ROWS, out: bytes */

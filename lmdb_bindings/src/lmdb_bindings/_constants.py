@@ -27,6 +27,7 @@ CREATE = 0x40000
 # mdb_put and mdb_cursor_put
 NOOVERWRITE = 0x10
 NODUPDATA = 0x20  # mdb_cursor_del too
+RESERVE = 0x10000
 APPEND = 0x20000
 APPENDDUP = 0x40000
 

@@ -26,7 +26,7 @@ FLAGS = {
     "integerdup": c.INTEGERDUP,
     "reversedup": 0x40,  # MDB_REVERSEDUP
 }
-_ALL = sum(FLAGS.values())
+ALL = sum(FLAGS.values())
 
 # Bytes of an MDB_db, the value that stands in the main database for a named one: 48, or 28 of a 32-bit LMDB.
 _RECORD = 8 + 5 * ffi.sizeof("size_t")
@@ -39,7 +39,7 @@ def label(name: bytes | None) -> str:
 
 def flags_of(database: _Database) -> int:
     """All persistent flags of a database."""
-    return database._flags & _ALL
+    return database._flags & ALL
 
 
 def words(flags: int) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from _weakref import ref
+
 from lmdb_bindings._abi import ffi
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 
@@ -28,6 +32,24 @@ def point(value: Any, data: Any) -> Any:
     value.mv_data = pinned
     value.mv_size = len(pinned)
     return pinned
+
+
+def lend(value: Any, write: Callable[[memoryview], None]) -> None:
+    """Let a function write into the memory that an ``MDB_val`` names.
+
+    Raises:
+        BufferError: it has kept a part of the memoryview that it was given.
+    """
+    exporter = ffi.buffer(value.mv_data, value.mv_size)
+    alive = ref(exporter)  # whatever is derived from a memoryview keeps its exporter
+    with memoryview(exporter) as view:
+        del exporter
+        write(view)
+    del view
+    if alive() is not None:
+        gc.collect()
+        if alive() is not None:
+            raise BufferError("what writes a value has kept a part of the page: it must let go of all of it")
 
 
 def point_both(key: Any, key_data: Any, value: Any, value_data: Any) -> Any:

@@ -1,8 +1,9 @@
 """The lock of a transaction, made so that a single look-up or store need not pay for it.
 
 A lock of ``threading`` costs half as much as a whole look-up. Here whoever takes the one element out of a list has the
-lock: ``del token[0]`` is atomic, and an ``IndexError`` says that somebody else has it. ``Transaction.get`` and ``put``
-do that themselves; everything else goes ``with`` the lock, and may do so again while it has it.
+lock: ``del token[0]`` is atomic, and an ``IndexError`` says that somebody else has it. ``Transaction.get`` and ``put``,
+and the ``get`` of a table's reader, do that themselves; everything else goes ``with`` the lock, and may do so again
+while it has it.
 
 A handler of a signal runs between two steps of Python, and its exception must not lose the token. Python looks for
 signals after a call, at the beginning of a function, and where it goes back in a loop: so there is no such thing
@@ -142,7 +143,7 @@ class TokenLock:
 def _holds_it_unnamed(frame: FrameType | None, lock: TokenLock) -> bool:
     """Whether a stack has a single get or put, which holds the lock without a name."""
     while frame is not None:
-        if frame.f_code.co_name in ("get", "put") and frame.f_globals.get("__name__") == _SINGLE:
+        if frame.f_code.co_name in ("get", "put") and frame.f_globals.get("__name__") in _SINGLE:
             here = frame.f_locals
             if here.get("held") and here["self"]._lock is lock:
                 return True
@@ -150,4 +151,4 @@ def _holds_it_unnamed(frame: FrameType | None, lock: TokenLock) -> bool:
     return False
 
 
-_SINGLE = f"{__package__}._transaction"
+_SINGLE = (f"{__package__}._transaction", f"{__package__}.tables.flatbuffers")

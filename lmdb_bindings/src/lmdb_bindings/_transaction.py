@@ -66,7 +66,7 @@ class Transaction(Owner, Generic[V]):
     __slots__ = (  # the instance dictionary is for whatever users hang on it
         "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_fast", "_finished", "_generation", "_handle",
         "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_singles",
-        "_thread", "_token", "_value", "_views", "_write", "env",
+        "_snapshot", "_thread", "_token", "_value", "_views", "_write", "env",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Transaction(Owner, Generic[V]):
         self._token: list[None] = self._lock.token
         self._buffers = bool(buffers)
         self._views: LiveViews | None = None
+        self._snapshot: Any = None  # where records of tables are read in place: see tables._snapshot
         self._out: Callable[[Any], V] = self._reader()
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
@@ -169,6 +170,9 @@ class Transaction(Owner, Generic[V]):
         """Before a database is opened in it: what LMDB thinks of the handle is settled by the end of the transaction,
         which must not wait for views.
         """
+        if self._snapshot is not None:
+            raise Error("A table was bound to this transaction to read records in place, so no database can be opened "
+                        "in it: open tables and databases before.")  # fmt: skip
         if self._views is None:
             return
         if self._views:
@@ -448,6 +452,7 @@ class Transaction(Owner, Generic[V]):
         """Leave LMDB's transaction to the views of it, or keep it as a spare one; False where neither is wanted."""
         self._end_direct()
         env = self.env
+        self._close_windows()
         if self._views:
             handle, self._handle = self._handle, None
             env._pin(handle, self._views)
@@ -460,6 +465,20 @@ class Transaction(Owner, Generic[V]):
         self._handle = None
         env._release(self)
         return True
+
+    def _view(self, value: Any) -> memoryview:
+        """A view of what an ``MDB_val`` names, in place, as ``buffers=True`` gives it."""
+        if self._views is None:
+            self._views = LiveViews()
+        return self._views.make(value)
+
+    def _close_windows(self) -> None:
+        """Let nobody read records in place from now on; what cannot be taken back counts as views."""
+        snapshot, self._snapshot = self._snapshot, None
+        for window in [] if snapshot is None else snapshot.close():
+            if self._views is None:
+                self._views = LiveViews()
+            self._views.watch(window.obj)
 
     def _leave(self) -> None:
         """Let the environment know that it has ended. Done again where a handler of a signal raises in the middle."""
@@ -492,6 +511,7 @@ class Transaction(Owner, Generic[V]):
 
     def _disown(self) -> None:
         super()._disown()
+        self._close_windows()
         self._lock, self._handle, self._direct, self._fast = TokenLock(), None, None, None
         self._token = self._lock.token
 
@@ -644,6 +664,45 @@ class Transaction(Owner, Generic[V]):
         if rc == c.KEYEXIST:
             return False
         raise error("mdb_put", rc)
+
+    def _reserve(
+        self, key: bytes, size: int, write: Callable[[memoryview], None], *, overwrite: bool, db: _Database
+    ) -> bool:
+        """Store a value by a function that writes it straight into the page (``MDB_RESERVE``).
+
+        Not public: the memory is LMDB's again when this returns, and nothing takes it from who has kept a part of it.
+
+        Args:
+            key: exact bytes.
+            size: of the value, in bytes.
+            write: what writes all of it, into a memoryview of this size. It must not use the transaction.
+            overwrite: see :meth:`put`.
+            db: a database without ``dupsort``.
+
+        Returns:
+            True if it was stored.
+
+        Raises:
+            BufferError: ``write`` has kept a part of the view; the transaction is aborted, as it is where ``write``
+                raises, since what was there before is gone.
+        """
+        with self._lock:
+            handle, dbi = self._live(), self._dbi(db)
+            pinned = _memory.point(self._key, key)
+            self._value.mv_size = size
+            self._writing()
+            rc = self._lib.mdb_put(handle, dbi, self._key, self._value, c.RESERVE | c.NOOVERWRITE * (not overwrite))
+            del pinned
+            if rc == c.KEYEXIST:
+                return False
+            if rc:
+                raise error("mdb_put", rc)
+            try:
+                _memory.lend(self._value, write)
+            except BaseException:
+                self._end()
+                raise
+        return True
 
     def delete(self, key: Buffer, value: Buffer | None = b"", db: _Database | None = None) -> bool:
         """Delete a key.

@@ -53,10 +53,14 @@ class LiveViews:
         if self._copies:
             return of_copy(value)
         exporter = ffi.buffer(value.mv_data, value.mv_size)
+        self.watch(exporter)
+        return memoryview(exporter).toreadonly()
+
+    def watch(self, exporter: Any) -> None:
+        """Take it that whatever shows the memory of an exporter is a view."""
         number = next(self._numbers)
         self._exporters[number] = reference = _Reference(exporter, self._gone)
         reference.number = number
-        return memoryview(exporter).toreadonly()
 
     def copy_from_now_on(self) -> None:
         """Give views of copies, which hold nothing."""

@@ -1,0 +1,326 @@
+"""How a table is opened: found in the catalog and compared with what was asked for, or made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from lmdb_bindings import _constants as c
+from lmdb_bindings._database import _Database
+from lmdb_bindings._definition import ALL as ALL_FLAGS
+from lmdb_bindings._environment import Environment
+from lmdb_bindings._transaction import Transaction
+from lmdb_bindings.errors import DbsFullError, Error, NotFoundError
+from lmdb_bindings.tables import _catalog, keys, values
+from lmdb_bindings.tables._catalog import Entry, IndexEntry
+from lmdb_bindings.tables._index import Index, StoredIndex, by_fields
+from lmdb_bindings.tables._writing import build
+from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
+from lmdb_bindings.tables.keys import KeyCodec
+from lmdb_bindings.tables.values import ValueCodec
+
+
+class Asked:
+    """What a table was asked to be; None of what the catalog is to say."""
+
+    def __init__(
+        self,
+        key: KeyCodec[Any] | None,
+        value: ValueCodec[Any] | None,
+        indexes: Mapping[str, Index[Any]],
+        fields: tuple[str, ...] | None,
+        *,
+        trusted: bool,
+    ) -> None:
+        self.key = key
+        self.value = value
+        self.indexes = dict(indexes)
+        self.fields = fields
+        self.trusted = trusted
+
+    def with_indexes(self, indexes: Mapping[str, Index[Any]]) -> Asked:
+        """The same with other indexes."""
+        return Asked(self.key, self.value, indexes, self.fields, trusted=self.trusted)
+
+    def new_entry(self, name: str) -> Entry:
+        """The entry of a table that does not exist yet."""
+        if self.key is None or self.value is None:
+            raise TableError(f"there is no table {name!r}: give key= and value= to make one")
+        indexes = {each: index.entry() for each, index in self.indexes.items()}
+        return Entry(self.key.name, self.value.name, self.fields, self.value.entry(), indexes)
+
+    def extend(self, name: str, entry: Entry) -> Entry:
+        """The entry of a table that exists, with the indexes that it lacks.
+
+        Raises:
+            MismatchError: it is another table than was asked for.
+        """
+        differences = []
+        if self.key is not None and self.key.name != entry.key:
+            differences.append(f"its keys are {entry.key}, not {self.key.name}")
+        if self.value is not None and self.value.name != entry.value:
+            differences.append(f"its values are {entry.value}, not {self.value.name}")
+        elif self.value is not None:
+            for field, asked in self.value.entry().items():
+                if entry.more.get(field) != asked:
+                    differences.append(f"the {field} of its values is {entry.more.get(field)!r}, not {asked!r}")
+        if self.fields is not None and self.fields != entry.fields:
+            stored = "given apart" if entry.fields is None else f"made of the fields {list(entry.fields)}"
+            differences.append(f"its keys are {stored}, not made of the fields {list(self.fields)}")
+        indexes = dict(entry.indexes)
+        for index, asked_index in self.indexes.items():
+            asked_entry, there = asked_index.entry(), indexes.setdefault(index, asked_index.entry())
+            if there != asked_entry:
+                differences.append(f"its index {index!r} is {_words(there)}, not {_words(asked_entry)}")
+        if differences:
+            raise MismatchError(f"table {name!r} is another one: {'; '.join(differences)}")
+        return replace(entry, indexes=indexes)
+
+
+def _words(index: IndexEntry) -> str:
+    by = f"fields {list(index.fields)}" if index.fields is not None else f"function {index.function}"
+    return f"{'unique, ' if index.unique else ''}of {by} as {index.key}"
+
+
+class Stored:
+    """A table that is open: what its methods need, in whatever transaction.
+
+    Attributes:
+        env: the environment.
+        name: the table's name.
+        entry: what the catalog says of it.
+        catalog: the catalog's database.
+        database: the database of its records.
+        key: the codec of its keys.
+        value: the codec of its values.
+        key_of: what makes a record's key of its value; None where keys are given apart, or are numbers.
+        indexes: its indexes by their names.
+        longest: how many bytes a key may have.
+        seen: the entry as the catalog had it when it was last looked at.
+    """
+
+    catalog: _Database
+    database: _Database
+    key: KeyCodec[Any]
+    value: ValueCodec[Any]
+    key_of: Callable[[Any], Any] | None
+    entry: Entry
+    indexes: dict[str, StoredIndex]
+    seen: bytes
+
+    def __init__(self, env: Environment, name: str, asked: Asked) -> None:
+        self.env = env
+        self.name = name
+        self._name = _catalog.check_name(name)
+        for index in asked.indexes:
+            _catalog.check_name(index, "an index")
+        self.asked = asked
+        self.longest = env.max_key_size()
+
+    def open(self, table: Any) -> None:
+        """Find the table, or make it."""
+        env = self.env
+        try:
+            if self._open_for_reading(table) or env.readonly:
+                return
+            while not env.update(lambda txn: self._open_for_writing(table, txn)):
+                pass  # other databases were opened since the transaction began
+        except DbsFullError:
+            needed = 2 + len(self.asked.indexes)
+            raise TableError(
+                f"table {self.name!r}: too many named databases are open: open the environment with a larger max_dbs. "
+                f"This table needs {needed}: one for itself, one for each index, and one for the catalog of all tables"
+            ) from None
+
+    def _open_for_reading(self, table: Any) -> bool:
+        """Open it without writing; whether that is all."""
+        env = self.env
+        try:
+            with env._naming, Transaction(env) as txn:
+                return self._open_in(table, txn, may_write=False)
+        except Error as problem:
+            if problem.code or isinstance(problem, TableError) or env.readonly:
+                raise
+            return False  # a write transaction is opening databases: wait for it
+
+    def _open_for_writing(self, table: Any, txn: Transaction) -> bool:
+        with self.env._naming:
+            if txn._generation != self.env._generation:
+                return False
+            self._open_in(table, txn, may_write=True)
+            return True
+
+    def _open_in(self, table: Any, txn: Transaction, *, may_write: bool) -> bool:
+        """Open it in a transaction; whether nothing is left to be written."""
+        env, name = self.env, self.name
+        try:
+            self.catalog = env.open_db(_catalog.NAME, txn, create=may_write)
+        except NotFoundError:
+            self.asked.new_entry(name)
+            if env.readonly:
+                raise TableError(f"there is no table {name!r}, and no catalog of tables in {env.path()!r}") from None
+            return False
+        stored = _catalog.read(txn, self.catalog, name)
+        if stored is None:
+            entry = self.asked.new_entry(name)
+            if env.readonly:
+                raise TableError(f"there is no table {name!r} in {env.path()!r}, which is read-only")
+        else:
+            there = _catalog.parse(name, stored)
+            entry = self.asked.extend(name, there)
+            if env.readonly and entry != there:
+                missing = ", ".join(sorted(entry.indexes.keys() - there.indexes))
+                raise MismatchError(f"table {name!r} has no index {missing}, and the environment is read-only")
+        new = set(entry.indexes) - set(there.indexes if stored is not None else ())
+        if not may_write and (stored is None or new):
+            return False
+        self._resolve(entry)
+        self.seen = stored or b""
+        self._open_databases(txn, create=may_write)
+        if self.value.attach(table, txn, may_write=may_write) and not may_write:
+            return False
+        if may_write:
+            self.write_entry(txn)
+            for index in new:
+                build(self, txn, self.indexes[index])
+        return True
+
+    def _resolve(self, entry: Entry) -> None:
+        """Find the codecs, and what makes keys."""
+        asked, name = self.asked, self.name
+        self.entry = entry
+        try:
+            self.key = asked.key or keys.named(entry.key)
+            self.value = asked.value or values.of_entry(name, entry, trusted=asked.trusted)
+            self.key_of = by_fields(entry.fields, self.value.field) if entry.fields else None
+            self.indexes = {each: self._index(each, found) for each, found in entry.indexes.items()}
+        except ValueError as problem:
+            raise DamagedError(f"table {name!r}: its entry in the catalog: {problem}") from None
+        if entry.fields and len(entry.fields) != self.key.width:
+            raise DamagedError(f"table {name!r}: its entry in the catalog: {len(entry.fields)} fields as {entry.key}")
+
+    def _index(self, name: str, entry: IndexEntry) -> StoredIndex:
+        asked = self.asked.indexes.get(name)
+        key = keys.named(entry.key) if asked is None else asked.key
+        if entry.fields is not None:
+            return StoredIndex(name, entry, key, by_fields(entry.fields, self.value.field))
+        make = None if asked is None else asked.function
+        if make is None and self.asked.trusted:
+            make = values.imported(str(entry.function))
+        return StoredIndex(name, entry, key, make)
+
+    def _open_databases(self, txn: Transaction, *, create: bool) -> None:
+        try:
+            self.database = self._open_one(txn, self._name, 0, create=create)
+            for index in self.indexes.values():
+                flags = 0 if index.entry.unique else c.DUPSORT
+                index.open(self._open_one(txn, self.index_name(index.name), flags, create=create), self.longest)
+        except NotFoundError:
+            raise DamagedError(f"table {self.name!r}: the catalog has it, and a database of it is missing") from None
+
+    def _open_one(self, txn: Transaction, name: bytes, flags: int, *, create: bool) -> _Database:
+        database = self.env.open_db(name, txn, create=create, dupsort=bool(flags))
+        if database._flags & ALL_FLAGS != flags:
+            raise TableError(
+                f"table {self.name!r}: the database {name.decode()!r} is there, and was made for other things"
+            )
+        if not self.seen and txn.stat(database)["entries"]:
+            raise TableError(
+                f"table {self.name!r}: the catalog lacks it, and the database {name.decode()!r} has records: drop that "
+                "database, or choose another name"
+            )
+        return database
+
+    def index_name(self, index: str) -> bytes:
+        """The name of an index's database."""
+        return self._name + b":" + index.encode()
+
+    def write_entry(self, txn: Transaction) -> None:
+        """Let the catalog say what the table is, if it does not."""
+        data = self.entry.to_json()
+        if not self.seen or _catalog.parse(self.name, self.seen) != self.entry:
+            txn.put(self._name, data, db=self.catalog)
+            self.seen = data
+
+    def databases(self) -> list[_Database]:
+        """The databases of the table: its records, and its indexes."""
+        return [self.database, *(index.database for index in self.indexes.values())]
+
+    def made_key(self, data: Any) -> bytes:
+        """The key that a record has by its fields, as it is stored.
+
+        Raises:
+            TypeError, ValueError: it lacks one of the fields, or they make no key.
+        """
+        fields = ", ".join(self.entry.fields or ())
+        value = self.value.decode(data if type(data) is bytes else bytes(data))
+        key = None if self.key_of is None else self.key_of(value)
+        if key is None:
+            raise ValueError(f"table {self.name!r}: the key is made of {fields}, and the value lacks that")
+        try:
+            made = self.key.encode(key)
+        except (TypeError, ValueError) as problem:
+            raise type(problem)(f"table {self.name!r}: the key is made of {fields}: {problem}") from None
+        if len(made) > self.longest:
+            raise ValueError(f"table {self.name!r}: a key of {len(made)} bytes is too long: {self.longest} at most")
+        return made
+
+    def check_key(self, key: bytes, data: Any) -> None:
+        """Refuse a record whose key is not what its fields make.
+
+        Raises:
+            TypeError, ValueError: so it is.
+        """
+        if self.key_of is not None and (made := self.made_key(data)) != key:
+            fields = ", ".join(self.entry.fields or ())
+            raise ValueError(
+                f"table {self.name!r}: the key is made of {fields}, which gives {self.key.decode(made)!r}, and not "
+                f"{self.key.decode(key)!r}"
+            )
+
+    def drop_index(self, txn: Transaction, name: str) -> None:
+        """Remove an index."""
+        self.check_unchanged(txn)
+        txn.drop(self.indexes[name].database)
+        self.entry = replace(self.entry, indexes={each: x for each, x in self.entry.indexes.items() if each != name})
+        self.write_entry(txn)
+
+    def drop(self, txn: Transaction) -> None:
+        """Remove everything that there is of the table."""
+        self.check_unchanged(txn)
+        for database in self.databases():
+            txn.drop(database)
+        _catalog.remove(txn, self.catalog, self.name)
+
+    def check_writable(self, txn: Transaction) -> None:
+        """Before the first write of a transaction: whether the table is still what it was, and can be kept whole.
+
+        Raises:
+            MismatchError: the catalog says something else now.
+            TableError: the function of an index is not known.
+        """
+        for index in self.indexes.values():
+            if index.lacks:
+                raise TableError(
+                    f"table {self.name!r} can only be read: its index {index.name!r} is of {index.lacks}, a function "
+                    "which was not given: open the table with indexes= that have it, or, trusting who wrote the "
+                    "environment, with trusted=True, which imports it"
+                )
+        self.check_unchanged(txn)
+
+    def check_unchanged(self, txn: Transaction) -> None:
+        """Whether the catalog still says what it said when the table was opened.
+
+        Raises:
+            MismatchError: it does not.
+        """
+        found = _catalog.read(txn, self.catalog, self.name)
+        if found == self.seen:
+            return
+        if found is None:
+            raise MismatchError(f"table {self.name!r} has been dropped since it was opened here")
+        # Of FlatBuffers, another program may have stored a newer schema: that changes nothing for this one.
+        if replace(_catalog.parse(self.name, found), more=self.entry.more) != self.entry:
+            raise MismatchError(f"table {self.name!r} has been changed since it was opened here: open it again")
+        self.seen = found
