@@ -45,7 +45,7 @@ JsonStream::JsonStream(Read read, std::string name, const JsonPosition &from)
 void JsonStream::fail(size_t at, const std::string &why) const {
   const char *start = buffer_.data() + begin_;
   const uint64_t line = position_.line + static_cast<uint64_t>(std::count(start, start + at, '\n'));
-  throw Failure(FLATDB_BAD_JSON, json_place(name_, line, position_.offset + at) + ": " + why);
+  fail(FLATDB_BAD_JSON, json_place(name_, line, position_.offset + at) + ": " + why);
 }
 
 /* Read more behind what there is, which may move to the front; false at the end. */
