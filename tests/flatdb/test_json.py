@@ -21,7 +21,9 @@ LISTS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, Hea
 def close(ours: Any, theirs: Any) -> bool:
     """Whether two JSON values are the same, but for the digits that flatc leaves out of a number."""
     if isinstance(ours, dict):
-        return isinstance(theirs, dict) and ours.keys() == theirs.keys() and all(close(ours[k], theirs[k]) for k in ours)
+        return (
+            isinstance(theirs, dict) and ours.keys() == theirs.keys() and all(close(ours[k], theirs[k]) for k in ours)
+        )
     if isinstance(ours, list):
         return isinstance(theirs, list) and len(ours) == len(theirs) and all(map(close, ours, theirs))
     if isinstance(ours, float) or isinstance(theirs, float):
@@ -47,7 +49,7 @@ def test_a_record_gives_back_what_it_was_made_of(everything: Schema, record: dic
 def test_flatc_reads_what_we_write_and_the_other_way_round(
     everything: Schema, tmp_path: Path, record: dict[str, Any]
 ) -> None:
-    """flatc's JSON of our record, and our JSON of flatc's record, say the same."""
+    """Flatc's JSON of our record, and our JSON of flatc's record, say the same."""
     (tmp_path / "record.fbs").write_text(every.SCHEMA)
     (tmp_path / "ours.bin").write_bytes(everything.from_json(json.dumps(record)))
     run("--json", "--strict-json", "--raw-binary", "record.fbs", "--", "ours.bin", check=True, cwd=tmp_path)
@@ -88,7 +90,9 @@ def test_a_default_that_upstream_would_write_as_zero_is_kept(library: Library) -
 
 def test_a_long_vector_that_is_sorted_already_is_no_trouble(library: Library) -> None:
     """FlatBuffers' own sort recurses once for each element of a sorted vector."""
-    schema = library.schema("table E { k: uint (key); } struct S { k: int (key); } table T { es: [E]; ss: [S]; } root_type T;")
+    schema = library.schema(
+        "table E { k: uint (key); } struct S { k: int (key); } table T { es: [E]; ss: [S]; } root_type T;"
+    )
     text = json.dumps({"es": [{"k": k} for k in range(200_000)], "ss": [{"k": k} for k in range(200_000)]})
     assert json.loads(schema.to_json(schema.from_json(text))) == json.loads(text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import flatbuffers
 import pytest
@@ -32,9 +33,11 @@ def test_flatc_reads_the_binary_schema(everything: Schema, tmp_path: Path) -> No
     assert '"Blue"' in (tmp_path / "record.json").read_text()
 
 
-def test_where_a_schema_was_read_does_not_show_in_it(library: Library, tmp_path: Path) -> None:
+def test_where_a_schema_was_read_does_not_show_in_it(library: Library) -> None:
     """The same text makes the same bytes in every folder, or each import would store another version."""
-    made = {library.schema("table T { x: int; } root_type T;", file=file).binary for file in (None, "/a/b.fbs", "c.fbs")}
+    made = {
+        library.schema("table T { x: int; } root_type T;", file=file).binary for file in (None, "/a/b.fbs", "c.fbs")
+    }
     assert len(made) == 1
 
 
@@ -112,7 +115,7 @@ class Rewritten:
         return bytes(self._data)
 
     # field of reflection.fbs: its id, and the bytes of it (0: an offset)
-    FIELDS = {
+    FIELDS: ClassVar = {
         "objects": (0, 0), "enums": (1, 0), "fields": (1, 0), "is_struct": (2, 1), "minalign": (3, 4),
         "bytesize": (4, 4), "type": (1, 0), "id": (2, 2), "offset": (3, 2), "base_type": (0, 1), "element": (1, 1),
         "index": (2, 4), "values": (1, 0), "value": (1, 8), "union_type": (3, 0), "underlying_type": (3, 0), "name": (0, 0),
@@ -163,10 +166,13 @@ class Rewritten:
         (("objects.0.name", ord("?")), "name that is none"),
         (("objects.1.fields.0.name", ord('"')), "name is none"),
         (("objects.1.fields.0.name", ord("p")), "is there twice"),
+        (("objects.1.name", ord("m")), "order of names"),
         (("enums.0.values.0.name", ord("B")), "is there twice"),
     ],
 )
-def test_a_binary_schema_is_checked_before_it_is_used(library: Library, change: tuple[str, object], message: str) -> None:
+def test_a_binary_schema_is_checked_before_it_is_used(
+    library: Library, change: tuple[str, object], message: str
+) -> None:
     """FlatBuffers relies on each of these: an index or an id that is wrong is memory that is not its own."""
     with pytest.raises(FlatdbError, match=message) as caught:
         library.schema(damaged(library, change))
@@ -302,9 +308,7 @@ def test_numbers_do_not_follow_the_locale(library: Library, everything: Schema) 
     else:
         pytest.skip("the system has no locale with a decimal comma")
     try:
-        assert library.schema("table T { d: double = 1.5; } root_type T;").to_json(
-            everything.from_json('{"name":"x"}')
-        )
+        assert library.schema("table T { d: double = 1.5; } root_type T;").to_json(everything.from_json('{"name":"x"}'))
         assert '"f64":2.5' in everything.to_json(everything.from_json('{"name":"x","f64":2.5}'))
     finally:
         locale.setlocale(locale.LC_NUMERIC, before)

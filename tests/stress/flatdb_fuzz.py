@@ -58,7 +58,18 @@ def build() -> dict[str, str]:
                  *includes, "-c", source, "-o", made)  # fmt: skip
     flatdb = BUILD / "libflatdb.so.0"
     if _old(flatdb, objects):
-        _run("g++", *ADDRESS, *UNDEFINED, "-pthread", "-shared", "-Wl,-soname,libflatdb.so.0", *objects, lmdb, "-o", flatdb)
+        _run(
+            "g++",
+            *ADDRESS,
+            *UNDEFINED,
+            "-pthread",
+            "-shared",
+            "-Wl,-soname,libflatdb.so.0",
+            *objects,
+            lmdb,
+            "-o",
+            flatdb,
+        )
     # C++'s runtime too from the start: the sanitizer wants to see what it throws.
     preload = [_output("g++", f"-print-file-name={name}") for name in ("libasan.so", "libstdc++.so.6")]
     return {"SHAREDLIB_LMDB_0_9": str(lmdb), "SHAREDLIB_FLATDB_0_9": str(flatdb), "LD_PRELOAD": ":".join(preload)}
@@ -76,25 +87,29 @@ def _output(*command: str) -> str:
     return os.path.realpath(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
 
 
-class Crash(Exception):
+class CrashError(Exception):
     """A process has died, or said that something is wrong."""
 
 
 def damage(environment: dict[str, str], kind: str, first: int, count: int, seed: int) -> Counter[str]:
-    """The counts of one process; :class:`Crash` names the input that it died of."""
+    """The counts of one process; :class:`CrashError` names the input that it died of."""
     at = BUILD / "at"
     command = [sys.executable, "-m", "tests.flatdb.damage", "--seed", str(seed), "--first", str(first), f"--{kind}s",
                str(count), "--at", str(at)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False,
                           env={**os.environ, **ENVIRONMENT, **environment})  # fmt: skip
     if done.returncode != 0:
-        raise Crash(f"seed {seed}, {at.read_text().strip()}: exit status {done.returncode}\n{done.stderr[-20000:]}")
+        raise CrashError(
+            f"seed {seed}, {at.read_text().strip()}: exit status {done.returncode}\n{done.stderr[-20000:]}"
+        )
     return Counter(json.loads(done.stdout))
 
 
 def main() -> int:
     """Run the campaign; the exit status."""
-    parser = argparse.ArgumentParser(prog="flatdb_fuzz", description="Damaged bytes through libflatdb under sanitizers.")
+    parser = argparse.ArgumentParser(
+        prog="flatdb_fuzz", description="Damaged bytes through libflatdb under sanitizers."
+    )
     counts = {"record": 100_000, "text": 20_000, "schema": 10_000, "table": 100}
     for kind, count in counts.items():
         parser.add_argument(f"--{kind}s", type=int, default=count, help=f"how many {kind}s (default: {count})")
@@ -109,7 +124,7 @@ def main() -> int:
             for first in range(0, count, CHUNK):
                 total += damage(environment, kind, first, min(CHUNK, count - first), options.seed)
                 print(f"{kind}: {min(first + CHUNK, count)} of {count}", flush=True)
-    except Crash as crash:
+    except CrashError as crash:
         print(crash, file=sys.stderr)
         return 1
     lines = [
