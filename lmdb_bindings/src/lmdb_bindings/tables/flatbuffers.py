@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json import JSONEncoder
 from struct import Struct
@@ -26,7 +26,7 @@ from lmdb_bindings._abi import ffi
 from lmdb_bindings._token import TOKEN
 from lmdb_bindings.errors import gone
 from lmdb_bindings.tables import _record, _reflection
-from lmdb_bindings.tables._flatdb import Schema, problem_of
+from lmdb_bindings.tables._flatdb import Columns, Schema, problem_of
 from lmdb_bindings.tables._record import Record, Vector, root, whole
 from lmdb_bindings.tables._snapshot import BITS, Snapshot, snapshot_of
 from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
@@ -204,6 +204,10 @@ class FlatBuffers(ValueCodec[Any]):
             return None
         return (Reader if self._reader is None else GeneratedReader)(self, txn, database, snapshot)
 
+    def columns(self, engine: str, paths: Sequence[str] | None, key: str | None) -> Columns:
+        """What makes columns of Apache Arrow of records: see ``_arrow``."""
+        return Columns(self._schema(engine), paths, key)
+
     def __repr__(self) -> str:
         return f"FlatBuffers(root={self._any().root!r})" if self._schemas else "FlatBuffers()"
 
@@ -292,7 +296,7 @@ class Reader:
             token = txn._token
             try:
                 if txn._lock._waiting:
-                    raise IndexError  # noqa: TRY301
+                    raise IndexError
                 del token[0]  # the lock, see _token
                 held = True
                 try:
