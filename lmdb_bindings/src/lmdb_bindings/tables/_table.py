@@ -76,8 +76,8 @@ class Table(Exports, MutableMapping[K, V]):
         self._open(Stored(env, name, Asked(key, value, indexes or {}, paths, trusted=trusted)))
 
     def _open(self, stored: Stored) -> None:
+        stored.open()
         self._stored = stored
-        stored.open(self)
         self._encode = stored.key.encode
         self._decode_key = stored.key.decode
         self._decode = stored.value.decode
