@@ -168,6 +168,13 @@ def benchmark(session: nox.Session) -> None:
     session.run(PYTHON, "-m", "benchmarks", *session.posargs, external=True)
 
 
+@nox.session(name="benchmark-tables")
+def benchmark_tables(session: nox.Session) -> None:
+    """Measure typed tables and flatdb beside their peers, and write the result into docs/. Not part of CI either."""
+    build(session)
+    session.run(PYTHON, "-m", "benchmarks.tables", *session.posargs, external=True)
+
+
 @nox.session
 def platforms(session: nox.Session) -> None:
     """Use the wheels on every C library, interpreter and machine that can be had here, and write that into docs/.

@@ -5,7 +5,6 @@ build requirement liblmdb-wheel, and what is linked with is a stand-in made of t
 platform takes no LMDB of that platform.
 """
 
-import re
 import shutil
 from pathlib import Path
 
@@ -35,23 +34,18 @@ CXX = (
     "-DFLATBUFFERS_LOCALE_INDEPENDENT=0",  # musl has no strtoll_l; flatc stays in the C locale anyway
     "-fsigned-char",  # as upstream's CMake: the default differs by architecture
     "-ffunction-sections", "-fdata-sections",
-    f"-I{UPSTREAM / 'include'}",
-)  # fmt: skip
-
-COMPILE = (
-    *CXX, "-O2", "-g0", "-fstack-protector-strong", "-fno-sanitize=undefined",
     f"-ffile-prefix-map={UPSTREAM}/=",
-    *(f"-I{UPSTREAM / folder}" for folder in (".", "grpc", "src")),
+    f"-I{UPSTREAM}", f"-I{UPSTREAM / 'include'}",
 )  # fmt: skip
 
-COMPILE_FLATDB = (
+FLATC = (
     *CXX,
-    f"-ffile-prefix-map={UPSTREAM}/=",
-    f"-I{FLATDB}", f"-I{UPSTREAM}",
+    "-O2", "-g0", "-fstack-protector-strong", "-fno-sanitize=undefined",
+    *(f"-I{UPSTREAM / folder}" for folder in ("grpc", "src")),
 )  # fmt: skip
 
-# What libflatdb has of FlatBuffers: the same for each engine.
-PARSER = (FLATDB / "flatbuffers.cpp",)
+# FlatBuffers' parser, which needs no LMDB: one object serves both engines.
+PARSER = FLATDB / "flatbuffers.cpp"
 
 # Defines a macro named to_string, so nothing can be compiled after it in one unit.
 ALONE = Path("grpc/src/compiler/java_generator.cc")
@@ -78,29 +72,21 @@ def translation_units(work: Path) -> list[Path]:
 
 def build_flatc(toolchain: Toolchain, scripts: Path, work: Path) -> None:
     form = toolchain.format
-    objects = toolchain.compile(translation_units(work / "flatc"), [*COMPILE, *form.program_compile], work / "flatc")
+    objects = toolchain.compile(translation_units(work / "flatc"), [*FLATC, *form.program_compile], work / "flatc")
     toolchain.link(toolchain.cxx, objects, form.program_link, scripts / f"flatc{form.suffix}")
 
 
-def defined(names: tuple[str, ...], sources: tuple[Path, ...]) -> tuple[str, ...]:
-    """Those that the sources define so far."""
-    text = "\n".join(source.read_text(encoding="utf-8") for source in sources)
-    return tuple(name for name in names if re.search(rf"^[a-z][^;=\n]*\b{name}\((?:[^;{{]|\n)*\{{", text, re.MULTILINE))
-
-
 def build_flatdb(toolchain: Toolchain, package: Path, work: Path) -> None:
-    sources = tuple(sorted({*FLATDB.glob("*.cpp")} - {*PARSER}))
-    parser = toolchain.compile(PARSER, [*compile_flags(toolchain, PARSER), *COMPILE_FLATDB], work / "parser")
+    parser = toolchain.compile([PARSER], [*compile_flags(toolchain, [PARSER]), *CXX], work / "parser")
     for engine, (soname, lmdb) in ENGINES.items():
         include = liblmdb_wheel.include_dir(engine)
-        needed = stand_in(lmdb, public_names(include / "lmdb.h", "mdb_"), toolchain, work)
         library = SharedObject(
             soname=soname,
-            sources=sources,
-            exports=defined(public_names(HEADER, "flatdb_"), sources),
-            flags=(*COMPILE_FLATDB, f"-I{include}"),
+            sources=tuple(sorted(set(FLATDB.glob("*.cpp")) - {PARSER})),
+            exports=public_names(HEADER, "flatdb_"),
+            flags=(*CXX, f"-I{include}"),
             objects=tuple(parser),
-            needs=(needed,),
+            needs=(stand_in(lmdb, public_names(include / "lmdb.h", "mdb_"), toolchain, work),),
         )
         library.build(toolchain, package / "lib", work)
     (package / "include").mkdir(parents=True, exist_ok=True)

@@ -14,26 +14,22 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
 
-from sharedlib_loader.build import TARGETS, Target, for_executables
+from sharedlib_loader.build import TARGETS, Target
 from sharedlib_loader.build.targets import SWITCH
 
 ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 CACHE = ROOT / "build" / "zig"
 
-# distribution, as in file names: the platform that its wheel for a row is of. flatc's links nothing, so on Linux one
-# wheel is for both C libraries.
-NATIVE: dict[str, Callable[[Target], Target]] = {
-    "liblmdb_wheel": lambda target: target,
-    "flatc_wheel": for_executables,
-}
+# The distributions with a wheel for each row, as in file names.
+NATIVE = ("liblmdb_wheel", "flatc_wheel")
 
 
 class BuildFailedError(Exception):
@@ -50,7 +46,7 @@ class Job:
     @property
     def tags(self) -> frozenset[str]:
         """The platform tags of the wheel."""
-        return frozenset(NATIVE[self.distribution](self.target).tags)
+        return frozenset(self.target.tags)
 
     def find(self, folder: Path) -> Path | None:
         """The wheel, where a folder has it already."""
@@ -79,15 +75,10 @@ class Job:
 
 
 def jobs(distributions: Iterable[str], names: Iterable[str]) -> list[Job]:
-    """One job for each wheel that differs: flatc for musl is flatc for glibc."""
+    """One job for each wheel: of each distribution, for the rows named, or all."""
     chosen = set(names)
     wanted = [target for target in TARGETS if not chosen or target.name in chosen]
-    found: dict[tuple[str, frozenset[str]], Job] = {}
-    for distribution in distributions:
-        for target in wanted:
-            job = Job(distribution, target)
-            found.setdefault((distribution, job.tags), job)
-    return list(found.values())
+    return [Job(distribution, target) for distribution in distributions for target in wanted]
 
 
 def build(wanted: Iterable[Job], dist: Path = DIST) -> list[Path]:

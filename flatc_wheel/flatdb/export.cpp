@@ -1,8 +1,6 @@
 /* Export, and the record of one key: records as JSON, by key or by an index. */
 #include "table.h"
 
-#include <functional>
-
 #include "files.h"
 #include "json.h"
 #include "meter.h"
@@ -86,14 +84,6 @@ void export_table(MDB_env *env, const flatdb_export_options &options, flatdb_cou
   meter.finish();
 }
 
-/* Give text to a caller, who frees it. */
-void hand_over(const std::string &text, flatdb_bytes *bytes) {
-  bytes->data = static_cast<char *>(std::malloc(text.size() + 1));
-  if (bytes->data == nullptr) throw std::bad_alloc();
-  std::memcpy(bytes->data, text.c_str(), text.size() + 1);
-  bytes->size = text.size();
-}
-
 void look_up(MDB_env *env, const std::string &name, const char *index, const char *key_text, flatdb_bytes *json) {
   Transaction txn(env, MDB_RDONLY);
   const OpenTable table(txn, name);
@@ -108,7 +98,7 @@ void look_up(MDB_env *env, const std::string &name, const char *index, const cha
   if (text.empty())
     fail(MDB_NOTFOUND, "there is no record of the key " + std::string(key_text) + " in " +
                            (index != nullptr ? index_database(name, index) : name));
-  hand_over(text, json);
+  *json = copy_out(text.data(), text.size());
 }
 
 }  // namespace

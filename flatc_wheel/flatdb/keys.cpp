@@ -1,13 +1,14 @@
 #include "keys.h"
 
 #include <charconv>
-#include <clocale>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <limits>
+
+#include "decimal_point.h"
 
 namespace flatdb {
 namespace {
@@ -208,14 +209,13 @@ std::string float_text(double value, unsigned size) {
 }
 
 bool parse_float(std::string_view text, double *value) {
-  // strtod() takes the locale's decimal point and not JSON's; it also takes blanks, "0x1p3" and "nan".
+  // strtod() takes blanks, "0x1p3" and "nan" too.
   if (text.empty() || text.find_first_not_of("+-.0123456789eEinfINF") != std::string_view::npos) return false;
-  std::string local(text);
-  const char *point = std::localeconv()->decimal_point;
-  if (size_t at = local.find('.'); at != std::string::npos) local.replace(at, 1, point);
+  const DecimalPoint point;
+  const std::string copy(text);
   char *end = nullptr;
-  *value = std::strtod(local.c_str(), &end);
-  return end == local.c_str() + local.size() && !std::isnan(*value);
+  *value = std::strtod(copy.c_str(), &end);
+  return end == copy.c_str() + copy.size() && !std::isnan(*value);
 }
 
 template <typename Integer>

@@ -1,8 +1,6 @@
 /* What tables there are, and how large they are, as JSON. */
 #include "catalog.h"
 
-#include <cstdlib>
-
 #include "json_value.h"
 
 namespace flatdb {
@@ -68,6 +66,7 @@ int flatdb_stat(MDB_env *env, const char *table, flatdb_bytes *json, flatdb_erro
   return guarded(error, [&] {
     if (env == nullptr || json == nullptr) fail(FLATDB_BAD_ARGUMENT, "flatdb_stat needs an environment, and a place for the text");
     *json = {};
-    hand_over(stat_json(env, table), *json);
+    const std::string text = stat_json(env, table);
+    *json = copy_out(text.data(), text.size());
   });
 }

@@ -12,7 +12,7 @@ from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
-from release.proof.expectations import ENGINES, LINKS, LINUX_HEADERS, MUSLLINUX, SUFFIXES
+from release.proof.expectations import LINKS, SUFFIXES
 from release.proof.native_file import archive_members, format_of
 from release.proof.wheel import Wheel
 
@@ -42,13 +42,12 @@ def tag(wheel: Wheel, wrong: list[str]) -> str:
 
 
 def expected_platforms(wheel: Wheel) -> set[str]:
-    """The platform tags that a wheel should have: its target's; a static program's on Linux, both C libraries'."""
+    """The platform tags that a wheel should have: its target's."""
     if wheel.distribution.pure:
         return {"any"}
     if wheel.target is None:
         return {"<one of the table of targets>"}
-    both = wheel.distribution.static and wheel.system == "Linux"
-    return {*wheel.target.tags, *([MUSLLINUX.format(machine=wheel.machine)] if both else [])}
+    return set(wheel.target.tags)
 
 
 def contents(wheel: Wheel, wrong: list[str]) -> str:
@@ -71,7 +70,7 @@ def expected_files(wheel: Wheel) -> set[str]:
     found = {f"{one.name}/{p.relative_to(source).as_posix()}" for p in source.rglob("*") if p.suffix in kinds}
     found |= {f"{one.name}/{name}" for name in one.data}
     found |= {f"{wheel.info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "top_level.txt")}
-    if one.libraries:
+    if one.entry_points:
         found |= {f"{wheel.info}/entry_points.txt"}
     if wheel.target is None:
         return found
@@ -88,9 +87,8 @@ def expected_files(wheel: Wheel) -> set[str]:
             found |= {f"{file}.shim"}
         if wheel.system == "Windows":
             found |= {str(PurePosixPath(file).with_suffix(".lib"))}
-    if one.libraries:
-        found |= {f"{one.name}/engines/{engine}/lib/{LINKS[wheel.system]}" for engine in ENGINES}
-        found |= {f"{one.name}/{name}" for name in LINUX_HEADERS if wheel.system == "Linux"}
+    found |= {f"{one.name}/{folder}/{LINKS[wheel.system]}" for folder in one.links}
+    found |= {f"{one.name}/{name}" for name in one.linux_data if wheel.system == "Linux"}
     return found
 
 

@@ -12,7 +12,7 @@ KINDS = {"jump", "call", "return", "ret", "int", "iret", "privilege", "privilege
 
 @dataclass(frozen=True)
 class Guarded:
-    """Instructions beyond the baseline that a static program may have, since it asks first.
+    """Instructions beyond the baseline that a file with the runtime of C++ may have, since that asks first.
 
     Attributes:
         pattern: mnemonic and operands, as capstone writes them.
@@ -37,7 +37,7 @@ class Baseline:
         mnemonics: all that it has, where capstone's features do not tell; empty where they do.
         harmless: mnemonics that capstone calls newer and that the baseline executes with the same result, and why.
         operands: a pattern of operands, behind their mnemonic, that the baseline does not have.
-        guarded: what a static program may have besides.
+        guarded: what a file with the runtime of C++ may have besides.
         trap: an encoding that is promised never to be an instruction, and ends a program that comes to it.
         word: the length of every instruction in bytes; 0 where lengths differ.
     """

@@ -18,6 +18,7 @@ from release.proof.expectations import (
     GLIBC_LOADERS,
     LIBRARY_PROTECTIONS,
     NEEDED,
+    NEEDED_BY_CXX,
     OF_THE_LINKER,
     PROTECTIONS,
     SHIM_SEARCH,
@@ -106,21 +107,43 @@ def exports(wheel: Wheel, wrong: list[str]) -> str:
 
 
 def needed(wheel: Wheel, wrong: list[str]) -> str:
-    """Nothing but the system's own libraries, and this wheel's; a program names the system's dynamic loader."""
+    """Nothing but the system's own libraries, this wheel's, and what a library must have of another wheel.
+
+    A program names the system's dynamic loader; one of C++ on Linux needs nothing.
+    """
     target, files = native(wheel)
     pattern, loader = NEEDED[target.libc].format(machine=wheel.machine), f"/lib/ld-musl-{wheel.machine}.so.1"
     if target.libc == "glibc":
         loader = GLIBC_LOADERS[wheel.machine]
         pattern += "|" + re.escape(PurePosixPath(loader).name)
+    if wheel.distribution.cxx and target.libc in NEEDED_BY_CXX:
+        pattern += "|" + NEEDED_BY_CXX[target.libc]
     own = {library.name for library in libraries(wheel).values()}
-    if wheel.distribution.static and wheel.system == "Linux":
-        pattern, loader = "(?!)", ""
+    others = provided(wheel)
     for path, file in files.items():
-        if surplus := {name for name in file.needed - own if not re.fullmatch(pattern, name)}:
+        alone = file.executable and wheel.distribution.cxx and file.format == "ELF"
+        system = "(?!)" if alone else pattern
+        other = others.get(path, set())
+        if missing := other - file.needed:
+            wrong.append(f"{path} does not need {_listed(missing)}")
+        if surplus := {name for name in file.needed - own - other if not re.fullmatch(system, name)}:
             wrong.append(f"{path} needs {_listed(surplus)}")
-        if file.format == "ELF" and file.executable and (file.interpreter or "") != loader:
-            wrong.append(f"{path} names the dynamic loader {file.interpreter}, not {loader or None}")
+        expected = "" if alone else loader
+        if file.format == "ELF" and file.executable and (file.interpreter or "") != expected:
+            wrong.append(f"{path} names the dynamic loader {file.interpreter}, not {expected or None}")
     return _listed({name for file in files.values() for name in file.needed})
+
+
+def provided(wheel: Wheel) -> dict[str, set[str]]:
+    """What its libraries need of another distribution's wheel: a library's path, and what it records of the other."""
+    if wheel.target is None:
+        return {}
+    one, form = wheel.distribution, wheel.target.format
+    return {
+        f"{one.name}/lib/{form.file_name(soname)}": {form.recorded_name(api.provided)}
+        for soname, api in one.libraries.items()
+        if api.provided is not None
+    }
 
 
 def search(wheel: Wheel, wrong: list[str]) -> str:
@@ -130,7 +153,7 @@ def search(wheel: Wheel, wrong: list[str]) -> str:
         expected = set[tuple[str, str]]()
         if path.endswith(".shim"):
             expected = SHIM_SEARCH
-        elif file.executable and not wheel.distribution.static:
+        elif file.executable and not wheel.distribution.cxx:
             expected = TOOLS_SEARCH[wheel.system]
         if file.search != expected:
             wrong.append(f"{path} has {_listed(map(' '.join, file.search))}, not {_listed(map(' '.join, expected))}")
@@ -234,9 +257,8 @@ def instructions(wheel: Wheel, wrong: list[str]) -> str:
     """No instruction is beyond the machine's baseline, of any executable byte in it."""
     total, baseline, notes = 0, "", Counter[str]()
     for path, file in native(wheel)[1].items():
-        static = file.executable and wheel.distribution.static
         try:
-            found = examine(file.code, file.machine, wheel.system, static=static)
+            found = examine(file.code, file.machine, wheel.system, cxx=wheel.distribution.cxx)
         except (KeyError, ValueError) as error:
             wrong.append(f"{path} cannot be examined: {error}")
             continue
@@ -248,7 +270,12 @@ def instructions(wheel: Wheel, wrong: list[str]) -> str:
 
 
 def auditwheel(wheel: Wheel, wrong: list[str]) -> str:
-    """Auditwheel finds nothing in it that the systems of its tag do not have."""
+    """Auditwheel finds nothing in it that the systems of its tag do not have, but what another wheel has.
+
+    A library that it does not find makes it say "linux", and nothing else by that. Where these are exactly those that
+    another distribution provides, which the loader loads before and no RPATH leads to, it is asked what it would say
+    without them.
+    """
     if native(wheel)[0].libc not in ("glibc", "musl"):
         raise NotApplicable("auditwheel judges wheels for Linux")
     command = [sys.executable, "-m", "auditwheel", "show", "--json", str(wheel.path)]
@@ -256,7 +283,11 @@ def auditwheel(wheel: Wheel, wrong: list[str]) -> str:
     if done.returncode != 0:
         wrong.append(f"auditwheel: {done.stderr.strip().splitlines()[-1]}")
         return "no verdict"
-    verdict = json.loads(done.stdout)["overall_tag"]
+    told = json.loads(done.stdout)
+    verdict = told["overall_tag"]
+    elsewhere = set().union(*provided(wheel).values())
+    if elsewhere and set(told["external_libs"]) == elsewhere and not told["unsupported_isa"]:
+        verdict = told["sym_tag"]
     if not any(_at_most(verdict, platform) for platform in wheel.platforms):
         wrong.append(f"auditwheel says {verdict}, and the tags are {', '.join(wheel.platforms)}")
     return str(verdict)

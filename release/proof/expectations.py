@@ -25,11 +25,13 @@ class Api:
         header: the header in the wheel.
         prefixes: what the names begin with.
         everywhere: whether the library is in the wheels of every system, not of Linux alone.
+        provided: the SONAME of a library in another distribution's wheel that it needs, which the loader loads before.
     """
 
     header: str
     prefixes: tuple[str, ...]
     everywhere: bool = True
+    provided: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,11 @@ class Distribution:
         tools: its programs beside the libraries, by engine and name.
         scripts: its programs for the environment's scripts folder.
         data: its other files, in the package.
-        static: whether its programs need no library, so that on Linux they are for both C libraries.
+        linux_data: those of Linux alone.
+        links: folders in which a linker finds what -llmdb stands for.
+        entry_points: whether it has some: libraries that the loader finds by them, or commands.
+        cxx: whether C++ is in it, with the runtime of that; its programs need no library, and on Linux are for both C
+            libraries.
     """
 
     name: str
@@ -56,7 +62,10 @@ class Distribution:
     tools: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
-    static: bool = False
+    linux_data: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    entry_points: bool = False
+    cxx: bool = False
 
     @property
     def pure(self) -> bool:
@@ -68,11 +77,6 @@ ENGINES = ("0.9", "1.0")
 # By system: what a linker finds for -llmdb, and what the name of a program ends with.
 LINKS = {"Linux": "liblmdb.so", "macOS": "liblmdb.tbd", "Windows": "lmdb.lib"}
 SUFFIXES = {"Linux": "", "macOS": "", "Windows": ".exe"}
-
-# Headers of libraries that are not in the wheels of every system.
-LINUX_HEADERS = tuple(f"engines/{engine}/include/lmdb_fast.h" for engine in ENGINES)
-
-MUSLLINUX = "musllinux_1_2_{machine}"  # what a static program is tagged for beside glibc
 
 DISTRIBUTIONS = {
     one.name: one
@@ -102,14 +106,22 @@ DISTRIBUTIONS = {
                 *(f"lib/pkgconfig/{name}.pc" for name in ("lmdb", "lmdb-0.9", "lmdb-1.0")),
                 "lib/cmake/liblmdb/liblmdb-config.cmake", "lib/cmake/liblmdb/liblmdb-config-version.cmake",
             ),
+            linux_data=tuple(f"engines/{engine}/include/lmdb_fast.h" for engine in ENGINES),
+            links=tuple(f"engines/{engine}/lib" for engine in ENGINES),
+            entry_points=True,
         ),
         Distribution(
             "flatc_wheel",
             "flatc_wheel",
             sources=("flatbuffers",),
+            libraries={
+                "libflatdb.so.0": Api("include/flatdb.h", ("flatdb_",), provided="liblmdb.so.0"),
+                "libflatdb.so.1": Api("include/flatdb.h", ("flatdb_",), provided="liblmdb.so.1"),
+            },
             scripts=("flatc",),
-            data=("schema/reflection.fbs",),
-            static=True,
+            data=("schema/reflection.fbs", "include/flatdb.h"),
+            entry_points=True,
+            cxx=True,
         ),
     )
 }  # fmt: skip
@@ -124,7 +136,11 @@ NEEDED: dict[Libc, str] = {
     "UCRT": r"(advapi32|kernel32|ntdll|api-ms-win-crt-[a-z]+-l1-1-0)\.dll",
 }
 
-# glibc's dynamic loader by machine; some keep the stack protector's value there, and so it is NEEDED, too.
+# Beside these: what FlatBuffers' parser calls, which has functions of angles.
+NEEDED_BY_CXX: dict[Libc, str] = {"glibc": r"libm\.so\.6"}
+
+# glibc's dynamic loader by machine; some keep the stack protector's value there, others what finds the variables of a
+# thread (the exceptions of C++ are such), and so it is NEEDED, too.
 GLIBC_LOADERS = {
     "x86_64": "/lib64/ld-linux-x86-64.so.2",
     "aarch64": "/lib/ld-linux-aarch64.so.1",
@@ -161,14 +177,15 @@ LIBRARY_PROTECTIONS = {"ELF": {"-Bsymbolic", "NODELETE"}, "Mach-O": {"two-level 
 
 # -- What is in them -------------------------------------------------------------------------------------------------
 
-# What the compiler brings along, by C library: into programs that link nothing, and into what links the system's.
+# What the compiler brings along, by C library: where C++ is in it, and with C alone.
 _CXX = {"zig", "libcxx", "libcxxabi", "libunwind"}
-STATIC_RUNTIME: dict[Libc, set[str]] = {
+CXX_RUNTIME: dict[Libc, set[str]] = {
     "glibc": _CXX | {"musl"},  # on Linux one program for both C libraries, with musl in it
+    "musl": _CXX | {"musl"},
     "libSystem": _CXX,
     "UCRT": _CXX | {"mingw-w64"},
 }
-DYNAMIC_RUNTIME: dict[Libc, set[str]] = {
+C_RUNTIME: dict[Libc, set[str]] = {
     "glibc": {"zig"},
     "musl": {"zig"},
     "libSystem": {"zig"},

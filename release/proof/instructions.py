@@ -62,14 +62,14 @@ def faults(found: Examination) -> list[str]:
     return wrong
 
 
-def examine(code: Iterable[Code], machine: str, system: str, *, static: bool = False) -> Examination:
+def examine(code: Iterable[Code], machine: str, system: str, *, cxx: bool = False) -> Examination:
     """Disassemble all of a file's code, and hold it against the baseline of a machine and a system.
 
     Args:
         code: all that the file can execute.
         machine: as Linux names it.
         system: Linux, macOS or Windows.
-        static: whether it is a program with the C++ runtime in it, which may have what is guarded.
+        cxx: whether it has the runtime of C++ in it, which may have what is guarded.
 
     Raises:
         KeyError: no baseline is known for them.
@@ -96,7 +96,7 @@ def examine(code: Iterable[Code], machine: str, system: str, *, static: bool = F
         found.instructions += number
         if verdict == "harmless":
             found.harmless[what] += number
-        elif verdict == "guarded" and static:
+        elif verdict == "guarded" and cxx:
             found.guarded[what] += number
         elif verdict in ("beyond", "guarded"):
             before, _ = found.beyond.get(what, (0, ""))

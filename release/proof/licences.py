@@ -13,7 +13,7 @@ from license_expression import ExpressionError, get_spdx_licensing
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from unidiff import PatchSet
 
-from release.proof.expectations import DYNAMIC_RUNTIME, LICENCES, STATIC_RUNTIME
+from release.proof.expectations import C_RUNTIME, CXX_RUNTIME, LICENCES
 from release.proof.outcome import NotApplicable
 from release.proof.wheel import Wheel
 from sharedlib_loader.build.targets import Libc
@@ -46,7 +46,7 @@ def upstreams(wheel: Wheel) -> list[Upstream]:
 
 def runtime(wheel: Wheel) -> dict[Libc, set[str]]:
     """What the compiler brings along into the files of a distribution, by C library."""
-    return STATIC_RUNTIME if wheel.distribution.static else DYNAMIC_RUNTIME
+    return CXX_RUNTIME if wheel.distribution.cxx else C_RUNTIME
 
 
 def expected_runtime(wheel: Wheel) -> set[str]:

@@ -152,13 +152,13 @@ def test_hints_are_harmless(compile_c: Callable[..., Path], tmp_path: Path) -> N
     assert [*found.harmless.values()] == [1]
 
 
-def test_guarded_code_is_allowed_to_static_programs_alone() -> None:
+def test_guarded_code_is_allowed_to_files_of_cxx_alone() -> None:
     """What libunwind asks the processor for before it runs is known by kind and number; one more fails, or elsewhere."""
     cntd = bytes.fromhex("e0e3e004")
     code = [Code(".text", 0, cntd * 8)]
-    assert not faults(examine(code, "aarch64", "Linux", static=True))
+    assert not faults(examine(code, "aarch64", "Linux", cxx=True))
     assert faults(examine(code, "aarch64", "Linux"))
-    assert faults(examine([Code(".text", 0, cntd * 9)], "aarch64", "Linux", static=True))
+    assert faults(examine([Code(".text", 0, cntd * 9)], "aarch64", "Linux", cxx=True))
 
 
 def test_system_registers_of_later_processors_fail() -> None:
