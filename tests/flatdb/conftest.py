@@ -15,7 +15,7 @@ from tests.flatdb.place import Place
 
 @pytest.fixture(scope="session", params=["0.9", "1.0"])
 def library(request: pytest.FixtureRequest) -> Library:
-    """libflatdb over an engine."""
+    """Libflatdb over an engine."""
     loaded = flatdb.load(request.param)
     return Library(ctypes.CDLL(loaded.path, handle=loaded.handle))
 
