@@ -143,8 +143,8 @@ def test_a_key_is_looked_up_by_table_and_index(cities: Place) -> None:
         assert json.loads(env.lookup("cities", "Bonn", index="name")) == CITIES[2]
         lines = env.lookup("cities", "2000", index="people").splitlines()
         assert [json.loads(line) for line in lines] == [CITIES[0], CITIES[5]]
-        for key, index, name in (("DE,Bon", None, "cities"), ("2", "people", "cities:people"), ("x" * 3000, "name", "cities:name")):
-            with pytest.raises(FlatdbError, match=f"there is no record of the key {key} in {name}") as raised:
+        for key, index, name in (("DE,Bon", None, "cities"), ("2", "people", "cities:people"), ("x" * 1990, "name", "cities:name")):
+            with pytest.raises(FlatdbError, match=f"there is no record of the key {key[:99]}.*( in {name}|x)$") as raised:
                 env.lookup("cities", key, index=index)
             assert raised.value.code == -30798  # MDB_NOTFOUND
         with pytest.raises(FlatdbError, match="there is no table towns: the environment has cities"):
@@ -153,8 +153,9 @@ def test_a_key_is_looked_up_by_table_and_index(cities: Place) -> None:
 
 def test_a_look_up_by_an_index_with_a_lost_record_says_so(cities: Place) -> None:
     """And what to do."""
+    bonn = cities.raw("cities")[2][0]
     with cities.damage("cities") as (txn, db):
-        assert txn.delete(cities.raw("cities")[2][0], db=db)
+        assert txn.delete(bonn, db=db)
     with cities.open(flags=MDB_RDONLY) as env, pytest.raises(FlatdbError, match="flatdb reindex") as raised:
         env.lookup("cities", "Bonn", index="name")
     assert raised.value.code == BAD_TABLE
