@@ -211,7 +211,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(name="kill-import")
 def kill_import(session: nox.Session) -> None:
-    """Kill flatdb's import at random moments, and compare what restarts make of it; ``nox -s kill-import -- --kills 50``."""
+    """Kill flatdb's import at random moments, and restart it; ``nox -s kill-import -- --kills 50``."""
     build(session)
     session.run(PYTHON, "-m", "tests.stress.flatdb_kill", *session.posargs, external=True)
 

@@ -36,7 +36,11 @@ def test_an_entry_is_written_as_documented(things: Place) -> None:
 
 def test_an_entry_is_read_however_it_is_written(things: Place) -> None:
     """Other blanks, another order, escapes."""
-    text = json.dumps(dict(reversed(ENTRY.items())), indent=3).replace("Thing", "\\u0054hing").replace("name", "\\u006eame")
+    text = (
+        json.dumps(dict(reversed(ENTRY.items())), indent=3)
+        .replace("Thing", "\\u0054hing")
+        .replace("name", "\\u006eame")
+    )
     put(things, text.encode())
     assert things.check() == []
     assert things.import_([{"id": 2, "name": "two"}]).records == 1
@@ -109,17 +113,22 @@ def test_a_schema_that_is_none_is_refused(things: Place) -> None:
     """The file's bytes are not trusted."""
     with things.damage("__tables__") as (txn, db):
         txn.put(b"things\0\0\0\0\x01", b"\xff" * 100, db=db)
-    with things.open(flags=MDB_RDONLY) as env, pytest.raises(FlatdbError, match="the schema of the table things, version 1: "):
+    with (
+        things.open(flags=MDB_RDONLY) as env,
+        pytest.raises(FlatdbError, match="the schema of the table things, version 1: "),
+    ):
         env.check("things", counts=Counts())
 
 
-@pytest.mark.parametrize("state", [b"", b"{}", b'{"offset": -1}', b'{"offset": 1, "line": 1, "array": 2, "records": 1}'])
+@pytest.mark.parametrize(
+    "state", [b"", b"{}", b'{"offset": -1}', b'{"offset": 1, "line": 1, "array": 2, "records": 1}']
+)
 def test_what_is_no_state_of_an_import_is_refused(things: Place, state: bytes) -> None:
     """With the file's name."""
     file = things.file([{"id": 2}])
     with things.damage("__tables__") as (txn, db):
         txn.put(b"things\x01" + file.encode(), state, db=db)
-    with pytest.raises(FlatdbError, match="what the catalog has of the import of .*records.json") as raised:
+    with pytest.raises(FlatdbError, match=r"what the catalog has of the import of .*records\.json") as raised:
         things.import_([{"id": 2}])
     assert raised.value.code == BAD_TABLE
 

@@ -147,7 +147,9 @@ def test_every_index_is_made_anew(things: Place) -> None:
 
 def test_an_index_is_made_anew_in_a_map_that_is_too_small(place: Place) -> None:
     """Which grows, and the work begins again."""
-    place.import_([{"id": i, "name": f"{i:0200}"} for i in range(5000)], SCHEMA, key="id", indexes=["n=name"], map_size=1 << 16)
+    place.import_(
+        [{"id": i, "name": f"{i:0200}"} for i in range(5000)], SCHEMA, key="id", indexes=["n=name"], map_size=1 << 16
+    )
     before = place.raw("things:n")
     with place.open() as env:
         counts = Counts()
@@ -182,7 +184,9 @@ def test_a_replacement_over_an_index_that_lacks_entries_ends(things: Place) -> N
     """An index that is wrong is not made wronger in silence."""
     with things.damage("things:name") as (txn, db):
         txn.put(b"n7", key(8), db=db)
-    with pytest.raises(FlatdbError, match="the index things:name lacks the entry n7 of the record 7: make it anew") as raised:
+    with pytest.raises(
+        FlatdbError, match="the index things:name lacks the entry n7 of the record 7: make it anew"
+    ) as raised:
         things.import_([{"id": 7, "name": "new"}], on_duplicate="replace")
     assert raised.value.code == BAD_TABLE
 
@@ -220,9 +224,10 @@ def test_the_other_engine_is_refused_with_the_reason(things: Place) -> None:
     """Its data format is another."""
     other = {"0.9": "1.0", "1.0": "0.9"}[things.engine]
     script = (
-        "import sys\nfrom flatc_wheel.flatdb._native import Library\n"
-        "with Library(sys.argv[1]).open(sys.argv[2]): pass"
+        "import sys\nfrom flatc_wheel.flatdb._native import Library\nwith Library(sys.argv[1]).open(sys.argv[2]): pass"
     )
-    done = subprocess.run([sys.executable, "-c", script, other, str(things.env)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, other, str(things.env)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 1
     assert "the other LMDB engine" in done.stderr or "one of the other engine" in done.stderr

@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import lmdb_bindings as lmdb
 from tests.flatdb.place import Place
 
 SCHEMA = "table Thing { id: uint; name: string; } root_type Thing;"
@@ -37,7 +39,9 @@ class Command:
         return done.stdout, done.stderr
 
     def import_(self, *options: str, status: int = 0) -> str:
-        return self("import", "env", "things", "things.json", "--schema", "thing.fbs", "--key", "id", *options, status=status)[1]
+        return self(
+            "import", "env", "things", "things.json", "--schema", "thing.fbs", "--key", "id", *options, status=status
+        )[1]
 
 
 @pytest.fixture
@@ -70,8 +74,6 @@ def test_from_a_file_to_a_file(command: Command, engine: str) -> None:
 
 def test_an_environment_may_be_a_file(command: Command) -> None:
     """As MDB_NOSUBDIR makes it."""
-    import lmdb_bindings as lmdb
-
     lmdb.open(str(command.folder / "one.mdb"), subdir=False).close()
     command("import", "one.mdb", "things", "things.json", "--schema", "thing.fbs", "--key", "id")
     assert command("get", "one.mdb", "things", "1")[0] == '{"id":1,"name":"Name 1"}\n'
@@ -128,8 +130,6 @@ def test_what_is_left_out_is_said(command: Command) -> None:
 
 def test_problems_are_lines_on_stdout_and_status_1(command: Command, tmp_path: Path) -> None:
     """The key, and what is wrong."""
-    import lmdb_bindings as lmdb
-
     command.import_("--unique", "by_name=name")
     with lmdb.open(str(tmp_path / "env"), max_dbs=4) as env, env.begin(write=True) as txn:
         assert txn.delete(b"Name 2", db=env.open_db(b"things:by_name", txn=txn))
@@ -146,7 +146,18 @@ def test_an_interrupt_stops_after_the_last_commit_and_says_how_to_go_on(tmp_path
     count = 400_000
     file = str(tmp_path / "records.json")
     Path(file).write_text("".join(f'{{"id": {i}, "name": "{i:0100}"}}\n' for i in range(count)))
-    arguments = ["import", str(place.env), "things", file, "--schema", str(tmp_path / "thing.fbs"), "--key", "id", "--batch", "500"]
+    arguments = [
+        "import",
+        str(place.env),
+        "things",
+        file,
+        "--schema",
+        str(tmp_path / "thing.fbs"),
+        "--key",
+        "id",
+        "--batch",
+        "500",
+    ]
     with subprocess.Popen([*FLATDB, *arguments], stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
@@ -212,8 +223,6 @@ def test_the_command_starts_without_what_it_does_not_need(python: Any) -> None:
 
 def test_the_command_is_installed() -> None:
     """As a script of the distribution."""
-    from importlib.metadata import entry_points
-
     [script] = entry_points(group="console_scripts", name="flatdb")
     assert script.value == "flatc_wheel.flatdb.cli:main"
     assert script.load().__name__ == "main"

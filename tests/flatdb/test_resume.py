@@ -71,7 +71,9 @@ def test_a_file_that_has_changed_is_not_gone_on_with(place: Place) -> None:
     """The message has the cure, and the cure works."""
     file = stop_at(place, 2750)
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000_000))
-    with pytest.raises(FlatdbError, match=r"has changed since .* 2500 records were stored: .*--restart.*--on-duplicate") as raised:
+    with pytest.raises(
+        FlatdbError, match=r"has changed since .* 2500 records were stored: .*--restart.*--on-duplicate"
+    ) as raised:
         place.import_(file)
     assert raised.value.code == BAD_ARGUMENT
     counts = place.import_(file, restart=True, on_duplicate="keep")
@@ -119,7 +121,7 @@ def test_another_import_of_the_same_file_at_the_same_time_ends(place: Place) -> 
         subprocess.run([sys.executable, "-c", script, str(place.env), entry.hex()], check=True)
         return False
 
-    with pytest.raises(FlatdbError, match="another import of .* is at work") as raised:
+    with pytest.raises(FlatdbError, match=r"another import of .* is at work") as raised:
         place.import_(file, batch=1, progress=progress)
     assert raised.value.code == BAD_TABLE
 

@@ -1,5 +1,6 @@
 """Tables beside the plain tools of a system: its mdb_dump and mdb_load, its flatc. Debian's packages lmdb-utils and
-flatbuffers-compiler have them; the former are of engine 0.9."""
+flatbuffers-compiler have them; the former are of engine 0.9.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +56,9 @@ def test_the_system_s_tools_read_what_flatdb_writes(orders: Place, tmp_path: Pat
     orders.import_(ORDERS, SCHEMA, table="orders", key="id", indexes=["by_name=name unique"])
     records = dumped("orders", orders.env)
     assert [key for key, _ in records] == [order["id"].to_bytes(4, "big") for order in ORDERS]
-    assert dumped("orders:by_name", orders.env) == sorted((o["name"].encode(), o["id"].to_bytes(4, "big")) for o in ORDERS)
+    assert dumped("orders:by_name", orders.env) == sorted(
+        (o["name"].encode(), o["id"].to_bytes(4, "big")) for o in ORDERS
+    )
     files = []
     for key, value in records:
         file = tmp_path / f"{int.from_bytes(key, 'big')}.bin"
@@ -69,7 +72,7 @@ def test_the_system_s_tools_read_what_flatdb_writes(orders: Place, tmp_path: Pat
     for order in ORDERS:
         read = json.loads((out / f"{order['id']}.json").read_text(encoding="utf-8"))
         assert read == exported[order["id"]]
-        assert {**{"colour": "Red", "tags": []}, **read} == {**order}
+        assert {"colour": "Red", "tags": [], **read} == {**order}
 
 
 def test_flatdb_reads_what_the_system_s_tools_write(orders: Place, tmp_path: Path) -> None:
@@ -98,6 +101,6 @@ def test_flatdb_reads_what_the_system_s_tools_write(orders: Place, tmp_path: Pat
         text += "".join(f" {key.hex()}\n {value.hex()}\n" for key, value in records) + "DATA=END\n"
         subprocess.run([load, "-s", name, str(orders.env)], input=text, text=True, check=True)
     assert orders.check("orders") == []
-    assert [{**{"colour": "Red", "tags": []}, **record} for record in orders.export("orders")] == ORDERS
+    assert [{"colour": "Red", "tags": [], **record} for record in orders.export("orders")] == ORDERS
     assert orders.import_([{"id": 1, "name": "again"}], table="orders", on_duplicate="replace").replaced == 1
     assert orders.check("orders") == []

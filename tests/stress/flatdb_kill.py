@@ -47,7 +47,12 @@ def people(count: int) -> Iterator[str]:
     """Records in no order of their keys, so that every transaction writes all over the tree."""
     chance = random.Random(6)
     for number in chance.sample(range(count * 10), count):
-        record = {"id": number, "name": f"name {number * 7}", "city": f"city {chance.randrange(500)}", "height": number / 8}
+        record = {
+            "id": number,
+            "name": f"name {number * 7}",
+            "city": f"city {chance.randrange(500)}",
+            "height": number / 8,
+        }
         yield json.dumps(record) + "\n"
 
 
