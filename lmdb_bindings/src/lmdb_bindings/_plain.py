@@ -41,6 +41,37 @@ class Columns:
         self.values = values
 
 
+class Places:
+    """Where records are in memory.
+
+    Attributes:
+        records: how many.
+        keys: the places of the keys, an array of ``MDB_val``.
+        values: those of the values.
+    """
+
+    __slots__ = ("_pinned", "keys", "records", "values")
+
+    def __init__(self, records: int, keys: Any, values: Any, pinned: Any = None) -> None:
+        self.records = records
+        self.keys = keys
+        self.values = values
+        self._pinned = pinned
+
+
+def places_of(keys: Sequence[bytes], values: Sequence[bytes]) -> Places:
+    """Where copies are."""
+    pinned = []
+
+    def column(strings: Sequence[bytes]) -> Any:
+        column = ffi.new("MDB_val[]", len(strings))
+        for place, string in enumerate(strings):
+            pinned.append(_memory.point(column[place], string))
+        return column
+
+    return Places(len(keys), column(keys), column(values), pinned)
+
+
 class Scan:
     """Records read one after another by a cursor.
 
@@ -129,6 +160,19 @@ class Scan:
             room -= max(map(len, record))
         columns = {what: _column(records[place::width]) for place, what in enumerate(self._kinds())}
         return Columns(len(records) // width, columns.get(b.KEYS), columns.get(b.VALUES))
+
+    def read_places(self, cursor: Any, count: int) -> Places:
+        """The next records, at most ``count``, and of some 4 MiB of bytes: where they are, until the transaction writes
+        or ends. Here they are copies.
+        """
+        keys: list[bytes] = []
+        values: list[bytes] = []
+        room = 1 << 22
+        while len(keys) < count and room > 0 and (record := self._read(cursor, 1)):
+            keys.append(bytes(record[0]))
+            values.append(bytes(record[1]))
+            room -= len(record[1])
+        return places_of(keys, values)
 
     def _kinds(self) -> list[int]:
         return [what for what in (b.KEYS, b.VALUES) if self._what & what]
@@ -308,6 +352,16 @@ def get_many(txn: Transaction, dbi: int, keys: Sequence[Any], what: int, flags: 
         return result
     entries = iter(result)
     return list(zip(entries, entries))  # noqa: B905 (one iterator, twice)
+
+
+def get_places(txn: Transaction, dbi: int, keys: Sequence[bytes]) -> Places:
+    """Where the records of keys are, in their order; those that are missing have no address. Here they are copies."""
+    values = get_many(txn, dbi, keys, b.VALUES, b.MISSING)
+    places = places_of(keys, [b"" if value is None else bytes(value) for value in values])
+    for place, value in enumerate(values):
+        if value is None:
+            places.values[place].mv_data = ffi.NULL
+    return places
 
 
 def put_many(

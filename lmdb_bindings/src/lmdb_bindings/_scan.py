@@ -10,14 +10,16 @@ from lmdb_bindings._range import check_limit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Any
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
 
     from lmdb_bindings._cursor import Cursor
     from lmdb_bindings._database import _Database
-    from lmdb_bindings._plain import Columns
+    from lmdb_bindings._plain import Columns, Places
     from lmdb_bindings._range import Range
     from lmdb_bindings._transaction import Transaction
+
+    Made = TypeVar("Made")
 
 BATCH = 65536
 """Records of an exported batch at most; its bytes are bounded too."""
@@ -82,6 +84,19 @@ class Scan(Generic[Item]):
                     yield columns
                 if scan.state == b.END:
                     return
+
+    def _batches(self, take: Callable[[Places], Made], batch: int = BATCH) -> Iterator[Made]:
+        """What a function makes of each batch of records where they are: it must be done with them when it returns."""
+        if batch < 1:
+            raise ValueError(f"batch={batch}: a number of records, 1 at least")
+        with self._txn.cursor(self._database) as cursor:
+            scan = self._begin(cursor)
+            while scan.state != b.END:
+                with cursor._lock:
+                    places: Places = scan.read_places(cursor._live(), batch)
+                    made = [take(places)] if places.records else []
+                    _stay_behind(scan, cursor)
+                yield from made
 
     def to_arrow(self) -> Any:
         """The records as a ``pyarrow.Table`` with the columns ``key`` and ``value``, as ``large_binary``.

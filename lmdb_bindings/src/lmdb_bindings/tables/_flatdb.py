@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings._abi import ffi
+from lmdb_bindings._memory import copy
 from lmdb_bindings.errors import error
 from lmdb_bindings.tables.errors import DamagedError, MismatchError
+
+if TYPE_CHECKING:
+    from lmdb_bindings._plain import Places
 
 BAD_SCHEMA, BAD_RECORD, BAD_JSON, BAD_KEY, NOT_CONFORM, BAD_TABLE, STOPPED, BAD_ARGUMENT = range(-30500, -30508, -1)
 
@@ -110,3 +115,53 @@ class Schema:
         finally:
             self.lib.flatdb_free(made.data)
         return record
+
+
+class Columns:
+    """What makes columns of Apache Arrow of records, by one thread at a time.
+
+    Args:
+        schema: of the records.
+        paths: the fields; None for all.
+        key: the codec of the keys, for columns of them; None for none.
+
+    Raises:
+        ValueError: there is no such field, or it contains itself.
+    """
+
+    def __init__(self, schema: Schema, paths: Sequence[str] | None, key: str | None) -> None:
+        self._schema = schema
+        self._failure = ffi.new("flatdb_error *")
+        if paths is not None and not paths:
+            raise ValueError("columns=[]: name a field, or give None for all")
+        strings = [ffi.new("char[]", path.encode()) for path in paths or ()]
+        given = ffi.new("char *[]", strings) if strings else ffi.NULL
+        made, key_name = ffi.new("flatdb_columns **"), ffi.NULL if key is None else key.encode()
+        if rc := schema.lib.flatdb_columns_new(schema.handle, given, len(strings), key_name, made, self._failure):
+            raise problem_of(rc, self._failure)
+        self._handle = ffi.gc(made[0], schema.lib.flatdb_columns_free)
+        self._made = ffi.new("int64_t[10]")  # an ArrowSchema or ArrowArray, which are no larger
+
+    def schema(self) -> int:
+        """The address of an ``ArrowSchema``, which the caller takes over before the next call."""
+        place = ffi.cast("struct ArrowSchema *", self._made)
+        if rc := self._schema.lib.flatdb_columns_schema(self._handle, place, self._failure):
+            raise problem_of(rc, self._failure)
+        return int(ffi.cast("uintptr_t", place))
+
+    def decode(self, places: Places, table: str) -> int:
+        """The address of an ``ArrowArray`` of records, which the caller takes over before the next call.
+
+        Args:
+            places: where the records are.
+            table: of which table they are, for messages.
+
+        Raises:
+            DamagedError: a record is not what the schema says.
+        """
+        count, place = ffi.new("size_t *", places.records), ffi.cast("struct ArrowArray *", self._made)
+        decode = self._schema.lib.flatdb_columns_decode
+        if rc := decode(self._handle, places.keys, places.values, count, place, self._failure):
+            key = places.keys[count[0]] if rc == BAD_RECORD and count[0] < places.records else None
+            raise problem_of(rc, self._failure, f"{table}: " if key is None else f"{table}, key {copy(key)!r}: ")
+        return int(ffi.cast("uintptr_t", place))

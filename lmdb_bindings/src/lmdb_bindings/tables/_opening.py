@@ -118,13 +118,13 @@ class Stored:
         self.asked = asked
         self.longest = env.max_key_size()
 
-    def open(self, table: Any) -> None:
+    def open(self) -> None:
         """Find the table, or make it."""
         env = self.env
         try:
-            if self._open_for_reading(table) or env.readonly:
+            if self._open_for_reading() or env.readonly:
                 return
-            while not env.update(lambda txn: self._open_for_writing(table, txn)):
+            while not env.update(self._open_for_writing):
                 pass  # other databases were opened since the transaction began
         except DbsFullError:
             needed = 2 + len(self.asked.indexes)
@@ -133,25 +133,25 @@ class Stored:
                 f"This table needs {needed}: one for itself, one for each index, and one for the catalog of all tables"
             ) from None
 
-    def _open_for_reading(self, table: Any) -> bool:
+    def _open_for_reading(self) -> bool:
         """Open it without writing; whether that is all."""
         env = self.env
         try:
             with env._naming, Transaction(env) as txn:
-                return self._open_in(table, txn, may_write=False)
+                return self._open_in(txn, may_write=False)
         except Error as problem:
             if problem.code or isinstance(problem, TableError) or env.readonly:
                 raise
             return False  # a write transaction is opening databases: wait for it
 
-    def _open_for_writing(self, table: Any, txn: Transaction) -> bool:
+    def _open_for_writing(self, txn: Transaction) -> bool:
         with self.env._naming:
             if txn._generation != self.env._generation:
                 return False
-            self._open_in(table, txn, may_write=True)
+            self._open_in(txn, may_write=True)
             return True
 
-    def _open_in(self, table: Any, txn: Transaction, *, may_write: bool) -> bool:
+    def _open_in(self, txn: Transaction, *, may_write: bool) -> bool:
         """Open it in a transaction; whether nothing is left to be written."""
         env, name = self.env, self.name
         try:
@@ -178,7 +178,7 @@ class Stored:
         self._resolve(entry)
         self.seen = stored or b""
         self._open_databases(txn, create=may_write)
-        if self.value.attach(table, txn, may_write=may_write) and not may_write:
+        if self.value.attach(self, txn, may_write=may_write) and not may_write:
             return False
         if may_write:
             self.write_entry(txn)

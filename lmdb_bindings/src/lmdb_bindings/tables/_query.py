@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lmdb_bindings._range import check_limit, prefix_end
+from lmdb_bindings.tables._exports import Exports
 from lmdb_bindings.tables._writing import remove
 from lmdb_bindings.tables.errors import DamagedError
 from lmdb_bindings.tables.keys import KeyCodec
@@ -72,7 +73,7 @@ def _is_leading(codec: KeyCodec[Any], value: Any) -> bool:
 _NOTHING = Within(None, b"")
 
 
-class Query(Generic[K, V, T]):
+class Query(Exports, Generic[K, V, T]):
     """Records of a table, in order: pairs of key and value, or keys, or values.
 
     Nothing is read before it is asked for, and then in the transaction that the table is bound to, or else in one for
@@ -165,6 +166,9 @@ class Query(Generic[K, V, T]):
             return value  # type: ignore[no-any-return]
 
         return value_of
+
+    def _exported(self) -> Query[K, V, T]:
+        return self
 
     def first(self) -> T | None:
         """The first of the records; None where there is none."""

@@ -41,7 +41,7 @@ class Record:
 
     A field has the name that it has in the schema, with an underscore behind it where that is a word of Python's or a
     method of records. A record is usable as long as the transaction that it was read in; :meth:`copy` gives one that
-    lasts. Two records of a class are equal where their values are.
+    lasts. Two records of a table are equal where their values are.
     """
 
     __slots__ = ("_extent", "_position", "_window")
@@ -67,16 +67,22 @@ class Record:
         return {name: _plain(getattr(self, attribute)) for name, attribute in self._attributes.items()}
 
     def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
+        if not isinstance(other, Record):
             return NotImplemented
+        if self._full_name() != other._full_name():  # of the same table by another version of the schema they may be
+            return False
         if other._window is self._window and other._position == self._position:
             return True
         return self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]
 
+    @classmethod
+    def _full_name(cls) -> str:
+        return f"{cls.__module__}.{cls.__name__}".lstrip(".")
+
     def __repr__(self) -> str:
-        kind = f"{type(self).__module__}.{type(self).__name__}".lstrip(".")
+        kind = self._full_name()
         try:
             fields = ((name, getattr(self, name)) for name in self._attributes.values())
             return f"{kind}({', '.join(f'{name}={value!r}' for name, value in fields if value is not None)})"
@@ -262,6 +268,7 @@ class Classes:
 
     Attributes:
         by_name: the classes of tables, structs and enums by their full names; a union's is the enum of its types.
+        has_unions: there is a vector of unions.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -271,6 +278,7 @@ class Classes:
         self._members = [_enum(enum) for enum in self._enums]
         names = [thing.name for thing in (*self._things, *self._enums)]
         self.by_name: dict[str, Any] = dict(zip(names, (*self._kinds, *self._members), strict=True))
+        self.has_unions = any(field.type.element == UNION for thing in self._things for field in thing.fields)
         for thing, kind in zip(self._things, self._kinds, strict=True):
             kind._attributes = {}
             for field in sorted(thing.fields, key=lambda field: field.offset):

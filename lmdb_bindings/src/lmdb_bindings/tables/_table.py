@@ -14,6 +14,7 @@ from lmdb_bindings.errors import KeyExistsError
 from lmdb_bindings.tables import _catalog, _checking, _writing
 from lmdb_bindings.tables._catalog import Entry
 from lmdb_bindings.tables._checking import Problem
+from lmdb_bindings.tables._exports import Exports
 from lmdb_bindings.tables._index import Index, StoredIndex
 from lmdb_bindings.tables._lookup import Lookup
 from lmdb_bindings.tables._opening import Asked, Stored
@@ -30,7 +31,7 @@ T = TypeVar("T")
 _MISSING: Any = object()
 
 
-class Table(MutableMapping[K, V]):
+class Table(Exports, MutableMapping[K, V]):
     """A table of an environment, made if it does not exist: a mapping, in the order of its keys.
 
     Every operation is a transaction of its own, and every iteration one read transaction. :meth:`begin` and
@@ -75,8 +76,8 @@ class Table(MutableMapping[K, V]):
         self._open(Stored(env, name, Asked(key, value, indexes or {}, paths, trusted=trusted)))
 
     def _open(self, stored: Stored) -> None:
+        stored.open()
         self._stored = stored
-        stored.open(self)
         self._encode = stored.key.encode
         self._decode_key = stored.key.decode
         self._decode = stored.value.decode
@@ -272,6 +273,9 @@ class Table(MutableMapping[K, V]):
             TypeError: other keys have no prefix.
         """
         return Query(self, None, beginning(self._stored.key, prefix), reverse=reverse, limit=limit)
+
+    def _exported(self) -> Query[K, V, tuple[K, V]]:
+        return self.range()
 
     def first(self) -> tuple[K, V] | None:
         """The record with the least key; None where the table is empty."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from json import JSONEncoder
 from struct import Struct
@@ -26,7 +26,7 @@ from lmdb_bindings._abi import ffi
 from lmdb_bindings._token import TOKEN
 from lmdb_bindings.errors import gone
 from lmdb_bindings.tables import _record, _reflection
-from lmdb_bindings.tables._flatdb import Schema, problem_of
+from lmdb_bindings.tables._flatdb import Columns, Schema, problem_of
 from lmdb_bindings.tables._record import Record, Vector, root, whole
 from lmdb_bindings.tables._snapshot import BITS, Snapshot, snapshot_of
 from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._token import TokenLock
     from lmdb_bindings._transaction import Transaction
     from lmdb_bindings.tables._catalog import Entry
-    from lmdb_bindings.tables._table import Table
+    from lmdb_bindings.tables._opening import Stored
 
 __all__ = ["FlatBuffers", "Record", "Vector"]
 
@@ -71,6 +71,7 @@ class FlatBuffers(ValueCodec[Any]):
         self._schemas: dict[str, Schema] = {}  # by the engine of LMDB
         self._source: tuple[bytes, str] | None = None
         self._kind: Any = None
+        self._has_unions = False
         if isinstance(schema, bytes):
             self._source = schema, "schema"
         elif schema is not None:
@@ -105,9 +106,10 @@ class FlatBuffers(ValueCodec[Any]):
         return next(iter(self._schemas.values()), None) or self._schema("0.9")
 
     def _use(self, schema: Schema) -> None:
-        self._kind = _classes(schema.binary).by_name[schema.root]
+        classes = _classes(schema.binary)
+        self._kind, self._has_unions = classes.by_name[schema.root], classes.has_unions
 
-    def attach(self, table: Table[Any, Any], txn: Transaction, *, may_write: bool) -> bool:
+    def attach(self, table: Stored, txn: Transaction, *, may_write: bool) -> bool:
         """Compare the schema with the one that is stored with the table, by FlatBuffers' rules of evolution."""
         engine, catalog = table.env._engine.name, table.catalog
         more: Any = table.entry.more
@@ -143,13 +145,13 @@ class FlatBuffers(ValueCodec[Any]):
 
     def encode(self, value: Any) -> Any:
         """The bytes of a record. ValueError, TypeError: the value does not fit the schema."""
-        if isinstance(value, Mapping):
-            return self._any().from_json(_text(dict(value)))
-        if isinstance(value, Record):
-            data = whole(value) if type(value) is self._kind else None
-            return self._any().from_json(_text(value.to_dict())) if data is None else data
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return self._any().from_json(_text(dataclasses.asdict(value)))
+        if isinstance(value, Record) and type(value) is self._kind and (data := whole(value)) is not None:
+            return data
+        if isinstance(value, (dict, Record, Mapping)) or (
+            dataclasses.is_dataclass(value) and not isinstance(value, type)
+        ):
+            named = value if isinstance(value, dict) else _json(value)
+            return self._any().from_json(_text(named, has_unions=self._has_unions))
         data = self._finished(value)
         try:
             self._any().verify(data)
@@ -203,6 +205,10 @@ class FlatBuffers(ValueCodec[Any]):
         if snapshot is None:
             return None
         return (Reader if self._reader is None else GeneratedReader)(self, txn, database, snapshot)
+
+    def columns(self, engine: str, paths: Sequence[str] | None, key: str | None) -> Columns:
+        """What makes columns of Apache Arrow of records: see ``_arrow``."""
+        return Columns(self._schema(engine), paths, key)
 
     def __repr__(self) -> str:
         return f"FlatBuffers(root={self._any().root!r})" if self._schemas else "FlatBuffers()"
@@ -292,7 +298,7 @@ class Reader:
             token = txn._token
             try:
                 if txn._lock._waiting:
-                    raise IndexError  # noqa: TRY301
+                    raise IndexError
                 del token[0]  # the lock, see _token
                 held = True
                 try:
@@ -352,13 +358,19 @@ class GeneratedReader(Reader):
 _place = Struct("@NP").unpack  # of an MDB_val: its size, and its address
 
 
-def _text(value: Any) -> bytes:
-    """A value as JSON, as libflatdb reads it: what is None is left out, and NaN and infinities are strings."""
-    try:
-        text = _encode(value).encode()
-    except ValueError:
-        return _encode(_plain(value)).encode()
-    return _encode(_plain(value)).encode() if b"null" in text else text
+def _text(value: Any, *, has_unions: bool) -> bytes:
+    """A value as JSON, as libflatdb reads it: what is None is left out, NaN and infinities are strings, and the types
+    of a vector of unions stand before it.
+    """
+    if not has_unions:
+        try:
+            text = _encode(value).encode()
+        except ValueError:  # NaN, and then it goes the longer way; or what this raises again
+            pass
+        else:
+            if b"null" not in text:
+                return text
+    return _encode(_plain(value)).encode()
 
 
 def _json(value: Any) -> Any:
@@ -384,7 +396,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0 else str(float(value))
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items() if item is not None}
+        names = sorted(value, key=lambda name: not str(name).endswith("_type"))
+        return {name: _plain(value[name]) for name in names if value[name] is not None}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return _plain(_json(value))

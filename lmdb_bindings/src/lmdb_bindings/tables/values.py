@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._database import _Database
     from lmdb_bindings._transaction import Transaction
     from lmdb_bindings.tables._catalog import Entry
-    from lmdb_bindings.tables._table import Table
+    from lmdb_bindings.tables._opening import Stored
 
 V = TypeVar("V")
 
@@ -69,7 +69,7 @@ class ValueCodec(Generic[V]):
                 return None
         return found
 
-    def attach(self, table: Table[Any, V], txn: Transaction, *, may_write: bool) -> bool:
+    def attach(self, table: Stored, txn: Transaction, *, may_write: bool) -> bool:
         """The table is being opened: check what is stored with it against the codec, and store what is missing.
 
         Args:
