@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import pickle
 import sys
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -355,3 +357,20 @@ def test_an_index_in_another_process(
     assert python(script, os.path.abspath(env.path())) == "3 7"
     assert list(people.by("by_city")["Rome"].keys()) == [3, 7]
     assert list(people.check()) == []
+
+
+def test_fields_that_hold_other_values(env: lmdb.Environment) -> None:
+    """A UUID in JSON is text, and a moment a number: the index has what they stand for; so has the key of a table."""
+    name = "00112233-4455-6677-8899-aabbccddeeff"
+    table: Table[uuid.UUID, Any] = Table(
+        env, "t", key=keys.uuid, value=values.json, fields="id",
+        indexes={"by_time": Index(["at", "id"], keys.tuple_of(keys.datetime, keys.uuid), unique=True)},
+    )  # fmt: skip
+    assert table.add({"id": name, "at": 0}) == uuid.UUID(name)
+    epoch = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+    assert table.by("by_time").key((epoch, uuid.UUID(name))) == uuid.UUID(name)
+    assert list(table.by("by_time")) == [(epoch, uuid.UUID(name))]
+    table[uuid.UUID(name)] = {"id": name.upper(), "at": 1}
+    assert list(table.check()) == []
+    with pytest.raises(ValueError, match=r"the key is made of id: 'x' is no UUID"):
+        table.add({"id": "x"})

@@ -271,3 +271,52 @@ def test_tuples_of_tuples() -> None:
     """A tuple is no part of a tuple."""
     with pytest.raises(ValueError, match=r"\(string, uint32\) is a tuple"):
         keys.tuple_of(PAIR, keys.uint8)
+
+
+ID = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
+
+
+@pytest.mark.parametrize(
+    ("codec", "field", "value"),
+    [
+        (keys.uint8, True, 1),
+        (keys.string, "", ""),
+        (keys.uuid, str(ID).upper(), ID),
+        (keys.uuid, ID.bytes, ID),
+        (keys.uuid, list(ID.bytes), ID),
+        (keys.uuid, ID, ID),
+        (keys.bytes, "é", "é".encode()),
+        (keys.bytes, [1, 255], b"\1\xff"),
+        (keys.datetime, 1_000_002, dt.datetime(1970, 1, 1, 0, 0, 1, 2, tzinfo=UTC)),
+        (keys.datetime, dt.datetime(1970, 1, 1, tzinfo=UTC), dt.datetime(1970, 1, 1, tzinfo=UTC)),
+        (keys.tuple_of(keys.bytes, keys.uuid, keys.bytes), ("a\0", str(ID), [7]), (b"a\0", ID, b"\7")),
+        (keys.tuple_of(keys.bool, keys.datetime), (False, -1), (False, dt.datetime(1970, 1, 1, tzinfo=UTC) - dt.timedelta(microseconds=1))),
+    ],
+)  # fmt: skip
+def test_what_a_field_has(codec: KeyCodec[Any], field: Any, value: Any) -> None:
+    """Fields hold some values as others, since JSON and FlatBuffers have no UUIDs and moments; so it is in native code."""
+    assert codec.of_field(field) == codec.part(value)
+
+
+@pytest.mark.parametrize(
+    ("codec", "field", "kind"),
+    [
+        (keys.uuid, "0011223344556677 8899aabbccddeeff", ValueError),
+        (keys.uuid, "{00112233-4455-6677-8899-aabbccddeeff}", ValueError),
+        (keys.uuid, b"short", ValueError),
+        (keys.uuid, 7, TypeError),
+        (keys.datetime, True, TypeError),
+        (keys.datetime, 2**63, ValueError),
+        (keys.datetime, 1.5, TypeError),
+        (keys.bytes, [256], ValueError),
+        (keys.bytes, ["a"], TypeError),
+        (keys.bytes, 3, TypeError),
+        (keys.string, b"a", TypeError),
+        (keys.uint8, "1", TypeError),
+        (keys.float64, True, TypeError),
+    ],
+)
+def test_what_no_field_has(codec: KeyCodec[Any], field: Any, kind: type[Exception]) -> None:
+    """Other things are refused as ever."""
+    with pytest.raises(kind):
+        codec.of_field(field)

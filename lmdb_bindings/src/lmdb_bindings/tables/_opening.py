@@ -255,11 +255,13 @@ class Stored:
         if key is None:
             raise ValueError(f"table {self.name!r}: the key is made of {fields}, and the value lacks that")
         try:
-            made = self.key.encode(key)
+            made = self.key.of_field(key)
         except (TypeError, ValueError) as problem:
             raise type(problem)(f"table {self.name!r}: the key is made of {fields}: {problem}") from None
-        if len(made) > self.longest:
-            raise ValueError(f"table {self.name!r}: a key of {len(made)} bytes is too long: {self.longest} at most")
+        if not 0 < len(made) <= self.longest:
+            raise ValueError(
+                f"table {self.name!r}: a key of {len(made)} bytes: it has 1 at least, {self.longest} at most"
+            )
         return made
 
     def check_key(self, key: bytes, data: Any) -> None:
