@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings._scan import Scan
-from lmdb_bindings.tables._query import orphan
+from lmdb_bindings.tables._writing import orphan
 from lmdb_bindings.tables.flatbuffers import FlatBuffers
 
 if TYPE_CHECKING:

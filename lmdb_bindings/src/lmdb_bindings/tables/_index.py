@@ -66,7 +66,7 @@ class StoredIndex:
         lacks: the name of a function that nobody has given, so that the index cannot be kept; else empty.
     """
 
-    __slots__ = ("_longest", "_make", "database", "entry", "key", "lacks", "name")
+    __slots__ = ("_encode", "_longest", "_make", "database", "entry", "key", "lacks", "name")
 
     database: _Database
 
@@ -76,6 +76,7 @@ class StoredIndex:
         self.key = key
         self.lacks = "" if make is not None else str(entry.function)
         self._make: Any = make
+        self._encode = key.part if entry.fields is None else key.of_field
         self._longest = 0
 
     def open(self, database: _Database, longest: int) -> None:
@@ -92,7 +93,7 @@ class StoredIndex:
         if found is None:
             return None
         try:
-            data = self.key.part(found)
+            data = self._encode(found)
         except (TypeError, ValueError) as problem:
             raise type(problem)(f"index {self.name!r}: {problem}") from None
         if len(data) > self._longest:

@@ -11,7 +11,7 @@ from lmdb_bindings._database import _Database
 from lmdb_bindings._definition import ALL as ALL_FLAGS
 from lmdb_bindings._environment import Environment
 from lmdb_bindings._transaction import Transaction
-from lmdb_bindings.errors import DbsFullError, Error, NotFoundError
+from lmdb_bindings.errors import DbsFullError, Error, IncompatibleError, NotFoundError
 from lmdb_bindings.tables import _catalog, keys, values
 from lmdb_bindings.tables._catalog import Entry, IndexEntry
 from lmdb_bindings.tables._index import Index, StoredIndex, by_fields
@@ -190,13 +190,10 @@ class Stored:
         """Find the codecs, and what makes keys."""
         asked, name = self.asked, self.name
         self.entry = entry
-        try:
-            self.key = asked.key or keys.named(entry.key)
-            self.value = asked.value or values.of_entry(name, entry, trusted=asked.trusted)
-            self.key_of = by_fields(entry.fields, self.value.field) if entry.fields else None
-            self.indexes = {each: self._index(each, found) for each, found in entry.indexes.items()}
-        except ValueError as problem:
-            raise DamagedError(f"table {name!r}: its entry in the catalog: {problem}") from None
+        self.key = asked.key or keys.named(entry.key)
+        self.value = asked.value or values.of_entry(name, entry, trusted=asked.trusted)
+        self.key_of = by_fields(entry.fields, self.value.field) if entry.fields else None
+        self.indexes = {each: self._index(each, found) for each, found in entry.indexes.items()}
         if entry.fields and len(entry.fields) != self.key.width:
             raise DamagedError(f"table {name!r}: its entry in the catalog: {len(entry.fields)} fields as {entry.key}")
 
@@ -215,8 +212,11 @@ class Stored:
             self.database = self._open_one(txn, self._name, 0, create=create)
             for index in self.indexes.values():
                 flags = 0 if index.entry.unique else c.DUPSORT
-                index.open(self._open_one(txn, self.index_name(index.name), flags, create=create), self.longest)
-        except NotFoundError:
+                index.open(
+                    self._open_one(txn, _catalog.index_database(self.name, index.name), flags, create=create),
+                    self.longest,
+                )
+        except (NotFoundError, IncompatibleError):
             raise DamagedError(f"table {self.name!r}: the catalog has it, and a database of it is missing") from None
 
     def _open_one(self, txn: Transaction, name: bytes, flags: int, *, create: bool) -> _Database:
@@ -231,10 +231,6 @@ class Stored:
                 "database, or choose another name"
             )
         return database
-
-    def index_name(self, index: str) -> bytes:
-        """The name of an index's database."""
-        return self._name + b":" + index.encode()
 
     def write_entry(self, txn: Transaction) -> None:
         """Let the catalog say what the table is, if it does not."""
@@ -259,11 +255,13 @@ class Stored:
         if key is None:
             raise ValueError(f"table {self.name!r}: the key is made of {fields}, and the value lacks that")
         try:
-            made = self.key.encode(key)
+            made = self.key.of_field(key)
         except (TypeError, ValueError) as problem:
             raise type(problem)(f"table {self.name!r}: the key is made of {fields}: {problem}") from None
-        if len(made) > self.longest:
-            raise ValueError(f"table {self.name!r}: a key of {len(made)} bytes is too long: {self.longest} at most")
+        if not 0 < len(made) <= self.longest:
+            raise ValueError(
+                f"table {self.name!r}: a key of {len(made)} bytes: it has 1 at least, {self.longest} at most"
+            )
         return made
 
     def check_key(self, key: bytes, data: Any) -> None:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lmdb_bindings._range import check_limit, prefix_end
 from lmdb_bindings.tables._exports import Exports
-from lmdb_bindings.tables._writing import remove
-from lmdb_bindings.tables.errors import DamagedError
+from lmdb_bindings.tables._writing import orphan, remove
 from lmdb_bindings.tables.keys import KeyCodec
 
 if TYPE_CHECKING:
@@ -131,7 +130,12 @@ class Query(Exports, Generic[K, V, T]):
         decode_key = table._decode_key
         if self._give == "keys":
             return map(decode_key, self._record_keys(txn))
-        if self._index is None and table._reader is None:
+        if self._index is None and table._reader is not None:
+            read = table._reader.scan
+            if self._give == "values":
+                return read(self._scan(txn)(), keys=False)  # type: ignore[no-any-return]
+            return ((decode_key(key), value) for key, value in read(self._scan(txn)(), keys=True))
+        if self._index is None:
             decode, scan = table._decode, self._scan(txn)
             if self._give == "values":
                 return (decode(data) for data in scan(keys=False))
@@ -162,7 +166,7 @@ class Query(Exports, Generic[K, V, T]):
         def value_of(key: bytes) -> V:
             value: Any = find(bytes(key), _MISSING)
             if value is _MISSING:
-                raise orphan(table, index, key)
+                raise KeyError(key) if index is None else orphan(table._stored, index, bytes(key))
             return value  # type: ignore[no-any-return]
 
         return value_of
@@ -196,8 +200,8 @@ class Query(Exports, Generic[K, V, T]):
         deleted = 0
         while keys := self._next_keys(txn, deleted):
             for key in keys:
-                if not remove(stored, txn, key):
-                    raise orphan(table, self._index, key)
+                if not remove(stored, txn, key) and self._index is not None:
+                    raise orphan(stored, self._index, key)
             deleted += len(keys)
         return deleted
 
@@ -214,12 +218,3 @@ _MISSING = object()
 
 _BATCH = 1000
 """Records that are deleted between two looks at what is left of the range."""
-
-
-def orphan(table: Table[Any, Any], index: StoredIndex | None, key: bytes) -> DamagedError:
-    """The exception for an entry of an index that leads to no record."""
-    name = index.name if index is not None else ""
-    return DamagedError(
-        f"table {table.name!r}: the index {name!r} has an entry for {bytes(key)!r}, a record that is not there: see "
-        f"check() and reindex({name!r})"
-    )
