@@ -203,6 +203,13 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Put damaged records, texts and schemas through libflatdb under sanitizers, and write the counts into docs/."""
+    build(session)
+    session.run(PYTHON, "-m", "tests.stress.flatdb_fuzz", *session.posargs, external=True)
+
+
+@nox.session
 def constraints(session: nox.Session) -> None:
     """Pin every development tool by version and hash, and what the benchmarks compare with."""
     shape = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--upgrade"]

@@ -759,7 +759,10 @@ int flatdb_columns_new(const flatdb_schema *schema, const char *const *paths, si
     *columns = nullptr;
     auto made = std::make_unique<flatdb_columns>();
     if (key) made->select_key(key);
-    for (size_t i = 0; i < count; ++i) made->select(*schema->root, paths[i]);
+    for (size_t i = 0; i < count; ++i) {
+      if (!paths[i]) flatdb::fail(FLATDB_BAD_ARGUMENT, "flatdb_columns_new needs paths, and one is NULL");
+      made->select(*schema->root, paths[i]);
+    }
     if (!count) {
       for (const flatdb::Field &field : schema->root->fields) {
         if (!field.deprecated) made->select(*schema->root, field.name);

@@ -34,7 +34,7 @@ void fail_by_lmdb(int code, const std::string &attempt) {
   std::string text = "cannot " + attempt + ": " + mdb_strerror(code);
   for (const Cure &cure : CURES)
     if (cure.code == code) text += std::string(" (") + cure.text + ")";
-  throw Failure(code, text);
+  fail(code, text);
 }
 
 Transaction::Transaction(MDB_env *env, unsigned flags) {

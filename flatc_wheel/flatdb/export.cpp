@@ -50,17 +50,13 @@ class Walk {
   MDB_val key_{}, value_{};
 };
 
-std::string bound(const KeyCodec &codec, const char *text) {
-  // The empty text is the bound that is before all keys of strings, and no key.
-  return text == nullptr || (*text == '\0' && codec.parts() == std::vector<KeyType>{KeyType::String}) ? "" : codec.parse(text);
-}
-
 void export_table(MDB_env *env, const flatdb_export_options &options, flatdb_counts *counts) {
   Meter meter(counts, options.progress, options.context);
   Transaction txn(env, MDB_RDONLY);
   const OpenTable table(txn, options.table);
   Walk walk(txn, table, options.index);
-  const std::string lower = bound(walk.codec(), options.lower), upper = bound(walk.codec(), options.upper);
+  const std::string lower = walk.codec().bound(options.lower != nullptr ? options.lower : "");
+  const std::string upper = walk.codec().bound(options.upper != nullptr ? options.upper : "");
   OutputFile file(options.file);
   std::string text = options.array ? "[\n" : "";
   const auto write = [&] {

@@ -84,7 +84,7 @@ constexpr int STANDARD_INPUT = 0, STANDARD_OUTPUT = 1;
 
 [[noreturn]] void fail_by_errno(const std::string &attempt) {
   const int code = errno != 0 ? errno : EIO;
-  throw Failure(code, attempt + ": " + std::strerror(code));
+  fail(code, attempt + ": " + std::strerror(code));
 }
 
 }  // namespace
@@ -97,7 +97,7 @@ InputFile::InputFile(const std::string &path) : name_(path == "-" ? "standard in
   }
   std::error_code error;
   absolute_ = std::filesystem::absolute(native(path), error).lexically_normal().u8string();
-  if (error) throw Failure(error.value(), "cannot find the absolute path of " + path + ": " + error.message());
+  if (error) fail(error.value(), "cannot find the absolute path of " + path + ": " + error.message());
   file_ = open_to_read(path);
   if (file_ < 0) fail_by_errno("cannot open " + path);
   Status status;
@@ -169,7 +169,7 @@ void OutputFile::commit() {
   if (temporary_.empty()) return;
   std::error_code error;
   std::filesystem::rename(native(temporary_), native(path_), error);
-  if (error) throw Failure(error.value(), "cannot put " + temporary_ + " in place of " + path_ + ": " + error.message());
+  if (error) fail(error.value(), "cannot put " + temporary_ + " in place of " + path_ + ": " + error.message());
   temporary_.clear();
 }
 

@@ -132,14 +132,15 @@ typedef struct flatdb_counts {
     uint64_t total;    /* bytes of the input, where that is known; else 0 */
     uint64_t replaced; /* import: there was a record with this key */
     uint64_t kept;     /* import: there was one, and it stayed */
-    uint64_t bad;      /* check: records with something wrong; import: left out */
+    uint64_t bad;      /* check: problems; import: left out */
     uint64_t resumed;  /* import: records that an interrupted import had stored before */
 } flatdb_counts;
 
 /* Called some ten times a second, and at the end; what is not 0 stops the work after its last commit. */
 typedef int flatdb_progress(void *context, const flatdb_counts *counts);
 
-/* Called for each thing that is wrong: `key` as text, and what. What is not 0 stops. */
+/* Called for each thing that is wrong: `key` as text, and what; import: the place in the file, and why it is left out.
+ * What is not 0 stops. */
 typedef int flatdb_problem(void *context, const char *key, const char *text);
 
 /* What becomes of a record whose key is there already. */
@@ -151,7 +152,8 @@ typedef struct flatdb_import_options {
     const char *table;
     const char *file;           /* JSON: one array, or values one behind the other, such as NDJSON; "-": standard input */
     const flatdb_schema *schema; /* NULL: the one that is stored with the table */
-    const char *key;            /* expression; NULL: the table's, else the field with the attribute `key`, else numbers */
+    const char *key;            /* expression, "": numbers; NULL: the table's, else the field with the attribute `key`,
+                                 * else numbers */
     const char *const *indexes; /* "name=expression", "name=expression unique"; ended by NULL; NULL: the table's */
     unsigned int duplicates;    /* FLATDB_REFUSE, FLATDB_REPLACE, FLATDB_KEEP */
     int skip_bad;               /* leave out what is no record, and say so to `problem`; else it ends the import */
@@ -170,7 +172,7 @@ int flatdb_import(MDB_env *env, const flatdb_import_options *options, flatdb_cou
 typedef struct flatdb_export_options {
     const char *table;
     const char *file; /* "-": standard output. A file appears when it is whole. */
-    const char *lower; /* keys as text, the upper end not included; NULL: no bound */
+    const char *lower; /* keys as text, or their first parts; the upper end not included; NULL: no bound */
     const char *upper;
     const char *index; /* in the order of this index; NULL: of the keys. The bounds are then the index's keys. */
     uint64_t limit;    /* records; 0: all */
@@ -181,7 +183,8 @@ typedef struct flatdb_export_options {
 
 int flatdb_export(MDB_env *env, const flatdb_export_options *options, flatdb_counts *counts, flatdb_error *error);
 
-/* The record of a key, given as text ("17", or "DE,Berlin" for a key of two parts), as JSON. */
+/* The record of a key, given as text ("17", or "DE,Berlin" for a key of two parts), as JSON; of an index's key all its
+ * records, one a line. */
 int flatdb_lookup(MDB_env *env, const char *table, const char *index, const char *key, flatdb_bytes *json,
                   flatdb_error *error);
 

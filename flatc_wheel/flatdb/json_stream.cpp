@@ -24,7 +24,7 @@ constexpr std::array<bool, 256> bytes_of(std::string_view bytes) {
   return table;
 }
 
-constexpr auto STRUCTURE = bytes_of("\"{}[]"), IN_STRING = bytes_of("\"\\\n");
+constexpr auto STRUCTURE = bytes_of("\"{}[]'/"), IN_STRING = bytes_of("\"\\\n");
 
 std::string shown(int c) {
   if (c == END) return "the end of the file";
@@ -42,10 +42,10 @@ JsonStream::JsonStream(Read read, std::string name, const JsonPosition &from)
     : read_(std::move(read)), name_(std::move(name)), position_(from), buffer_(BLOCK + 1), begun_(from.offset != 0),
       first_(from.offset == 0) {}
 
-void JsonStream::fail(size_t at, const std::string &why) const {
+void JsonStream::broken(size_t at, const std::string &why) const {
   const char *start = buffer_.data() + begin_;
   const uint64_t line = position_.line + static_cast<uint64_t>(std::count(start, start + at, '\n'));
-  throw Failure(FLATDB_BAD_JSON, json_place(name_, line, position_.offset + at) + ": " + why);
+  flatdb::fail(FLATDB_BAD_JSON, json_place(name_, line, position_.offset + at) + ": " + why);
 }
 
 /* Read more behind what there is, which may move to the front; false at the end. */
@@ -57,7 +57,7 @@ bool JsonStream::fill() {
       end_ -= begin_;
       begin_ = 0;
     }
-    if (end_ >= MOST) fail(0, "this value is longer than 2 GiB, which no FlatBuffer can be");
+    if (end_ >= MOST) broken(0, "this value is longer than 2 GiB, which no FlatBuffer can be");
     if (end_ + BLOCK / 2 > buffer_.size()) buffer_.resize(2 * (buffer_.size() - 1) + 1);
   }
   const size_t got = read_(buffer_.data() + end_, buffer_.size() - 1 - end_);
@@ -87,7 +87,7 @@ void JsonStream::skip_blanks() {
 void JsonStream::begin() {
   constexpr char MARK[] = "\xef\xbb\xbf";  // of UTF-8, as some editors write it
   if (peek(0) == 0xff || peek(0) == 0xfe || (peek(0) != END && (peek(0) == 0 || peek(1) == 0)))
-    fail(0, "this is no UTF-8, but perhaps UTF-16: convert it, as by iconv -f UTF-16 -t UTF-8");
+    broken(0, "this is no UTF-8, but perhaps UTF-16: convert it, as by iconv -f UTF-16 -t UTF-8");
   if (peek(2) != END && std::memcmp(buffer_.data() + begin_, MARK, 3) == 0) consume(3);
   skip_blanks();
   if (peek() == '[') {
@@ -102,19 +102,19 @@ bool JsonStream::at_value() {
   if (!begun_) begin();
   skip_blanks();
   if (!closed_ && position_.array) {
-    if (peek() == END) fail(0, "the file ends before the array does: it is truncated");
+    if (peek() == END) broken(0, "the file ends before the array does: it is truncated");
     if (peek() == ']') {
       consume(1);
       closed_ = true;
       skip_blanks();
     } else if (!first_) {
-      if (peek() != ',') fail(0, "between the values of an array stands a comma, not " + shown(peek()));
+      if (peek() != ',') broken(0, "between the values of an array stands a comma, not " + shown(peek()));
       consume(1);
       skip_blanks();
     }
   }
   first_ = false;
-  if (closed_ && peek() != END) fail(0, "behind the array is " + shown(peek()) + ": a file has one array, or none");
+  if (closed_ && peek() != END) broken(0, "behind the array is " + shown(peek()) + ": a file has one array, or none");
   return peek() != END || (position_.array && !closed_);
 }
 
@@ -160,15 +160,15 @@ size_t JsonStream::string_end(size_t at) {
   for (;; at++) {
     while (!IN_STRING[static_cast<unsigned char>(buffer_[begin_ + at])]) at++;
     if (begin_ + at >= end_) {
-      if (peek(at) == END) fail(opened, "the file ends in this string: it is truncated");
+      if (peek(at) == END) broken(opened, "the file ends in this string: it is truncated");
       at--;
       continue;
     }
     switch (buffer_[begin_ + at]) {
       case '"': return at;
-      case '\n': fail(opened, "this string is not closed on its line");
+      case '\n': broken(opened, "this string is not closed on its line");
       case '\\':
-        if (peek(at + 1) == END) fail(opened, "the file ends in this string: it is truncated");
+        if (peek(at + 1) == END) broken(opened, "the file ends in this string: it is truncated");
         if (peek(at + 1) != '\n') at++;
     }
   }
@@ -180,7 +180,7 @@ size_t JsonStream::brackets_end() {
   for (size_t at = 0;; at++) {
     while (!STRUCTURE[static_cast<unsigned char>(buffer_[begin_ + at])]) at++;
     if (begin_ + at >= end_) {
-      if (peek(at) == END) fail(0, "the file ends in the value that begins here: it is truncated");
+      if (peek(at) == END) broken(0, "the file ends in the value that begins here: it is truncated");
       at--;
       continue;
     }
@@ -193,15 +193,18 @@ size_t JsonStream::brackets_end() {
       while (before != 0 && is_blank(buffer_[begin_ + before - 1])) before--;
       const char sign = before != 0 ? buffer_[begin_ + before - 1] : 0;
       if (depth != 0 && !(objects & 1 ? sign == ':' : sign == '[' || sign == ','))
-        fail(at, shown(c) + " cannot be here: the value that begins at line " + std::to_string(position_.line) +
+        broken(at, shown(c) + " cannot be here: the value that begins at line " + std::to_string(position_.line) +
                      " is not closed, or this one is broken");
-      if (depth == MOST_DEPTH) fail(at, "values are nested deeper than " + std::to_string(MOST_DEPTH));
+      if (depth == MOST_DEPTH) broken(at, "values are nested deeper than " + std::to_string(MOST_DEPTH));
       depth++;
       objects = objects << 1 | (c == '{');
     } else if (c == '}' || c == ']') {
-      if ((c == '}') != (objects & 1)) fail(at, shown(c) + " does not close what is open here");
+      if ((c == '}') != (objects & 1)) broken(at, shown(c) + " does not close what is open here");
       objects >>= 1;
       if (--depth == 0) return at + 1;
+    } else if (c == '\'' || c == '/') {
+      // FlatBuffers' parser takes both; what they enclose would be read here as if they did not.
+      broken(at, c == '/' ? "JSON has no comments" : "the quotes of JSON are double ones");
     }
   }
 }
@@ -210,7 +213,7 @@ size_t JsonStream::brackets_end() {
 size_t JsonStream::word_end() {
   size_t at = 0;
   for (int c = peek(); c != END && !is_blank(c) && (c > ' ') && std::strchr(",:{}[]\"", c) == nullptr; c = peek(at)) at++;
-  if (at == 0) fail(0, "a value begins with " + shown('{') + ", not with " + shown(peek()));
+  if (at == 0) broken(0, "a value begins with " + shown('{') + ", not with " + shown(peek()));
   return at;
 }
 

@@ -57,7 +57,7 @@ class JsonStream {
   size_t string_end(size_t at);
   size_t brackets_end();
   size_t word_end();
-  [[noreturn]] void fail(size_t at, const std::string &why) const;
+  [[noreturn]] void broken(size_t at, const std::string &why) const;
 
   Read read_;
   std::string name_;

@@ -41,7 +41,7 @@ uint64_t sign_bit(unsigned size) { return uint64_t{1} << (8 * size - 1); }
 uint64_t all_bits(unsigned size) { return ~uint64_t{0} >> (64 - 8 * size); }
 
 [[noreturn]] void out_of_range(const std::string &value, KeyType type) {
-  throw Failure(FLATDB_BAD_KEY, value + " is out of the range of " + key_form(type).name);
+  fail(FLATDB_BAD_KEY, value + " is out of the range of " + key_form(type).name);
 }
 
 /* Positive numbers get their sign bit set; of negative ones all bits are inverted, so that the larger is the smaller. */
@@ -352,7 +352,7 @@ KeyType type_named(std::string_view name, std::string_view codec) {
   if (find_key_type(name, &type)) return type;
   std::string known;
   for (const KeyForm &form : FORMS) known += std::string(known.empty() ? "" : ", ") + form.name;
-  throw Failure(FLATDB_BAD_TABLE, "\"" + std::string(codec) + "\" is no codec of keys: choose of " + known +
+  fail(FLATDB_BAD_TABLE, "\"" + std::string(codec) + "\" is no codec of keys: choose of " + known +
                                       ", or some of them, as in \"(string, uint32)\"");
 }
 
@@ -383,7 +383,7 @@ void append_signed(std::string &key, KeyType type, int64_t value) {
 }
 
 void append_float(std::string &key, KeyType type, double value) {
-  if (std::isnan(value)) throw Failure(FLATDB_BAD_KEY, "NaN has no place in an order of keys");
+  if (std::isnan(value)) fail(FLATDB_BAD_KEY, "NaN has no place in an order of keys");
   if (value == 0) value = 0;  // -0.0 is the same key
   const unsigned size = key_form(type).size;
   uint64_t bits = 0;
@@ -420,7 +420,7 @@ void append_text(std::string &key, std::string_view value, bool last) {
 
 void append_uuid(std::string &key, std::string_view text) {
   if (!parse_uuid(text, key))
-    throw Failure(FLATDB_BAD_KEY, "\"" + std::string(text) + "\" is no UUID: it has 8-4-4-4-12 hexadecimal digits");
+    fail(FLATDB_BAD_KEY, "\"" + std::string(text) + "\" is no UUID: it has 8-4-4-4-12 hexadecimal digits");
 }
 
 KeyCodec::KeyCodec(std::string_view name) {
@@ -473,14 +473,30 @@ std::string KeyCodec::text(std::string_view key) const {
   return text;
 }
 
+/* As many parts as there are texts. */
+bool KeyCodec::parse_parts(const std::vector<std::string> &texts, std::string &key) const {
+  if (texts.size() > parts_.size()) return false;
+  for (size_t i = 0; i < texts.size(); i++) {
+    KeyValue value;
+    if (!parse_value(parts_[i], texts[i], value)) return false;
+    append_value(key, parts_[i], value, i + 1 == parts_.size());
+  }
+  return true;
+}
+
 std::string KeyCodec::parse(std::string_view text) const {
   const std::vector<std::string> texts = split_text(text, parts_.size() > 1);
-  std::vector<KeyValue> values(parts_.size());
-  bool good = texts.size() == parts_.size();
-  for (size_t i = 0; good && i < parts_.size(); i++) good = parse_value(parts_[i], texts[i], values[i]);
-  if (good) return encode(values);
-  throw Failure(FLATDB_BAD_KEY, "\"" + std::string(text) + "\" is no key of the codec " + name() +
-                                    (parts_.size() > 1 ? ": it takes its parts separated by commas" : ""));
+  std::string key;
+  if (texts.size() == parts_.size() && parse_parts(texts, key)) return key;
+  fail(FLATDB_BAD_KEY, "\"" + std::string(text) + "\" is no key of the codec " + name() +
+                           (parts_.size() > 1 ? ": it takes its parts separated by commas" : ""));
+}
+
+std::string KeyCodec::bound(std::string_view text) const {
+  std::string key;
+  if (text.empty() || parse_parts(split_text(text, parts_.size() > 1), key)) return key;
+  fail(FLATDB_BAD_KEY, "\"" + std::string(text) + "\" is no bound of keys of the codec " + name() +
+                           (parts_.size() > 1 ? ": it takes its first parts, separated by commas" : ""));
 }
 
 }  // namespace flatdb

@@ -68,7 +68,12 @@ class KeyCodec {
   std::string text(std::string_view key) const;
   std::string parse(std::string_view text) const;
 
+  /* What is before all keys that begin with the parts of a text, which may be fewer than the codec has, or none. */
+  std::string bound(std::string_view text) const;
+
  private:
+  bool parse_parts(const std::vector<std::string> &texts, std::string &key) const;
+
   std::vector<KeyType> parts_;
 };
 

@@ -100,10 +100,8 @@ const EnumValue *Enum::find(int64_t value) const {
 namespace {
 template <typename T>
 const T *find_named(const std::vector<T> &all, std::string_view name) {
-  for (const T &each : all) {
-    if (each.name == name) return &each;
-  }
-  return nullptr;
+  auto at = std::lower_bound(all.begin(), all.end(), name, [](const T &each, std::string_view name) { return each.name < name; });
+  return at != all.end() && at->name == name ? &*at : nullptr;
 }
 }  // namespace
 

@@ -84,7 +84,7 @@ struct Enum {
   const EnumValue *find(int64_t value) const;
 };
 
-/* Objects and enums by name. They point to each other: do not copy. */
+/* Objects and enums, in the order of their names. They point to each other: do not copy. */
 struct Model {
   std::vector<Object> objects;
   std::vector<Enum> enums;

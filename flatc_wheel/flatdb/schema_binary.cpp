@@ -57,6 +57,28 @@ bool fits(int64_t value, BaseType base) {
   }
 }
 
+/* A type as it is stored: the accessors would make an enum of a number that may be none of it. */
+BaseType stored(const reflection::Type &type, flatbuffers::voffset_t field) {
+  int8_t number = reinterpret_cast<const flatbuffers::Table &>(type).GetField<int8_t>(field, 0);
+  return number < 0 || number > reflection::MaxBaseType ? reflection::MaxBaseType : BaseType(number);
+}
+
+BaseType base_of(const reflection::Type &type) { return stored(type, reflection::Type::VT_BASE_TYPE); }
+BaseType element_of(const reflection::Type &type) { return stored(type, reflection::Type::VT_ELEMENT); }
+
+/* Whether integers of this type can be made of strings by this hash: the parser does not ask again. */
+bool is_hash(const std::string &name, BaseType base) {
+  switch (base) {
+    case reflection::Short:
+    case reflection::UShort: return name == "fnv1_16" || name == "fnv1a_16";
+    case reflection::Int:
+    case reflection::UInt: return name == "fnv1_32" || name == "fnv1a_32";
+    case reflection::Long:
+    case reflection::ULong: return name == "fnv1_64" || name == "fnv1a_64";
+    default: return false;
+  }
+}
+
 class Reader {
  public:
   Reader(const reflection::Schema &schema, Model &model) : schema_(schema), model_(model) {}
@@ -68,9 +90,11 @@ class Reader {
     model_.extension = schema_.file_ext() ? schema_.file_ext()->str() : "";
     model_.objects.resize(schema_.objects()->size());
     model_.enums.resize(schema_.enums()->size());
-    std::set<std::string> names;
-    for (uint32_t i = 0; i < schema_.objects()->size(); ++i) name(*schema_.objects()->Get(i), model_.objects[i], names);
-    for (uint32_t i = 0; i < schema_.enums()->size(); ++i) name(*schema_.enums()->Get(i), model_.enums[i], names);
+    names(*schema_.objects(), model_.objects);
+    names(*schema_.enums(), model_.enums);
+    for (const Object &object : model_.objects) {
+      if (model_.find_enum(object.name)) bad(object.name, "is there twice");
+    }
     for (uint32_t i = 0; i < schema_.objects()->size(); ++i) {
       /* Sizes of structs first: fields of others need them. */
       const reflection::Object &from = *schema_.objects()->Get(i);
@@ -93,10 +117,12 @@ class Reader {
 
  private:
   template <typename From, typename To>
-  void name(const From &from, To &to, std::set<std::string> &names) {
-    to.name = from.name()->str();
-    if (!is_qualified_name(to.name)) bad("a type", "has a name that is none");
-    if (!names.insert(to.name).second) bad(to.name, "is there twice");
+  void names(const flatbuffers::Vector<flatbuffers::Offset<From>> &from, std::vector<To> &to) {
+    for (uint32_t i = 0; i < from.size(); ++i) {
+      to[i].name = from.Get(i)->name()->str();
+      if (!is_qualified_name(to[i].name)) bad("a type", "has a name that is none");
+      if (i && !(to[i - 1].name < to[i].name)) bad(to[i].name, "is not in the order of names");
+    }
   }
 
   Attributes attributes(const flatbuffers::Vector<flatbuffers::Offset<reflection::KeyValue>> *from,
@@ -145,9 +171,9 @@ class Reader {
 
   Type type(const reflection::Type &from, const std::string &where) {
     Type type;
-    type.base = from.base_type();
+    type.base = base_of(from);
     if (type.base == reflection::Vector || type.base == reflection::Array) {
-      type.element = from.element();
+      type.element = element_of(from);
       target(from, type.element, type, where);
       if (type.base == reflection::Array) {
         type.length = from.fixed_length();
@@ -161,7 +187,7 @@ class Reader {
 
   void enumeration(const reflection::Enum &from, Enum &to) {
     to.is_union = from.is_union();
-    to.underlying = from.underlying_type()->base_type();
+    to.underlying = base_of(*from.underlying_type());
     to.attributes = attributes(from.attributes(), to.name);
     to.bit_flags = has(to.attributes, "bit_flags");
     if (!is_integer(to.underlying) || to.is_union != (to.underlying == reflection::UType)) {
@@ -191,7 +217,7 @@ class Reader {
   }
 
   void member(const reflection::EnumVal &from, EnumValue &to, bool first, const std::string &where) {
-    BaseType base = from.union_type() ? from.union_type()->base_type() : reflection::None;
+    BaseType base = from.union_type() ? base_of(*from.union_type()) : reflection::None;
     if (first != (base == reflection::None) || first != (to.value == 0)) {
       bad(where, "is not NONE, which is a union's first member and 0, or is a second one");
     }
@@ -255,7 +281,14 @@ class Reader {
         !(in_struct || base == reflection::Obj)) {
       bad(where, "cannot be a key");
     }
-    if (is_integer(base) && !fits(to.default_integer, base)) bad(where, "has a default out of range");
+    for (const auto &attribute : to.attributes) {
+      if (attribute.first == "hash" && !is_hash(attribute.second, base == reflection::Vector ? to.type.element : base)) {
+        bad(where, "has an attribute hash that is none for its type");
+      }
+    }
+    /* Of ulong there is only the half that the schema's signed integer has room for. */
+    bool negative = base == reflection::ULong && to.default_integer < 0;
+    if (negative || (is_integer(base) && !fits(to.default_integer, base))) bad(where, "has a default out of range");
     if (base == reflection::Float && std::isfinite(to.default_real) &&
         std::fabs(to.default_real) > double(std::numeric_limits<float>::max())) {
       bad(where, "has a default out of range");

@@ -9,16 +9,18 @@ void bad_record(const char *what) { fail(FLATDB_BAD_RECORD, std::string("the rec
 
 namespace {
 
-constexpr unsigned DEEPEST = 64;         /* tables in tables */
-constexpr uint32_t MOST_TABLES = 1000000; /* as FlatBuffers: a small record can name the same table over and over */
+constexpr unsigned DEEPEST = 64; /* tables in tables */
+/* Parts that are looked at, beyond one for each byte: a small record can name the same table over and over, and what is in
+ * that table too. */
+constexpr uint64_t MOST_REPEATED = 1000000;
 
 class Verifier {
  public:
-  Verifier(Bytes record) : record_(record) {}
+  explicit Verifier(Bytes record) : record_(record) {}
 
   void table(uint32_t position, const Object &object, unsigned depth) {
     if (!depth) bad_record("tables in tables deeper than 64");
-    if (++tables_ > MOST_TABLES) bad_record("it has more than 1,000,000 tables");
+    count();
     aligned(position, 4);
     Table table = table_at(record_, position);
     aligned(table.vtable, 2);
@@ -47,11 +49,16 @@ class Verifier {
     fail(FLATDB_BAD_RECORD, "the record lacks " + field.name + ", which a " + object.name + " must have");
   }
 
+  void count() {
+    if (++parts_ > record_.size + MOST_REPEATED) bad_record("it names the same parts over and over");
+  }
+
   void aligned(uint32_t position, uint32_t to) {
     if (position % to) bad_record("something is not aligned");
   }
 
   void string(uint32_t position) {
+    count();
     aligned(position, 4);
     string_at(record_, position);
   }
@@ -102,7 +109,7 @@ class Verifier {
   }
 
   Bytes record_;
-  uint32_t tables_ = 0;
+  uint64_t parts_ = 0;
 };
 
 }  // namespace

@@ -210,7 +210,10 @@ def _member(kind: str, content: Any) -> dict[str, Any]:
     return {**dict.fromkeys(MEMBERS), kind: made}
 
 
-def single(value: float) -> float:
-    """The nearest number of 32 bits."""
-    nearest: float = struct.unpack("<f", struct.pack("<f", value))[0]
-    return nearest
+def narrowed(value: Any, name: str = "") -> Any:
+    """A JSON value with what is stored in 32 bits as that: JSON has the shortest digits that make it."""
+    if isinstance(value, dict):
+        return {key: narrowed(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [narrowed(each, name) for each in value]
+    return struct.unpack("<f", struct.pack("<f", value))[0] if name in ("f32", "y") else value

@@ -196,10 +196,10 @@ class Columns:
 
     def batch(self, records: Sequence[bytes], keys: Sequence[bytes] | None = None) -> Any:
         """A batch as pyarrow's, which checks all of it."""
-        import pyarrow
+        import pyarrow as pa
 
         array, schema = self.arrow_array(records, keys), self.arrow_schema()
-        batch = pyarrow.RecordBatch._import_from_c(ctypes.addressof(array), ctypes.addressof(schema))
+        batch = pa.RecordBatch._import_from_c(ctypes.addressof(array), ctypes.addressof(schema))
         batch.validate(full=True)
         return batch
 

@@ -265,6 +265,8 @@ int x_first(void);
 const char *x_second (int, void (*x_callback)(int));
 int other(void);
 typedef int x_type;
+typedef int x_callback(void *x_context, int);
+typedef struct x_struct { int (*x_member)(void); } x_struct;
 """)
     assert public_names(header, "x_") == ("x_first", "x_second")
 

@@ -63,13 +63,16 @@ class SharedObject:
         form = toolchain.format
         compiled = toolchain.compile(self.sources, [*compile_flags(toolchain, self.sources), *self.flags], work)
         objects = [*compiled, *self.objects]
+        compiler = toolchain.cc if all(source.suffix == ".c" for source in self.sources) else toolchain.cxx
+        if compiler == toolchain.cxx and toolchain.cxx_lacks:
+            source = Path(__file__).with_name(toolchain.cxx_lacks[0])
+            flags = [*compile_flags(toolchain, [source]), *toolchain.cxx_lacks[1:]]
+            objects += toolchain.compile([source], flags, work / "lacks")
         output = folder / form.file_name(self.soname)
         try:
             interface = form.interface(output, self.exports, objects, work)
         except ValueError as error:
             raise BuildError(str(error)) from error
-        languages = {toolchain.compiler_of(source): None for source in self.sources}
-        compiler = toolchain.cc if list(languages) == [toolchain.cc] else toolchain.cxx
         toolchain.link_dynamic(
             compiler, [*objects, *self.needs], [*form.link, *interface, *self.libraries], output, work
         )
@@ -115,9 +118,10 @@ def stand_in(soname: str, names: Iterable[str], toolchain: Toolchain, work: Path
 def public_names(header: Path, prefix: str) -> tuple[str, ...]:
     """The functions that a C header declares whose names begin with ``prefix``, sorted.
 
-    A reading by pattern, not by a C parser: it wants names followed by ``(`` outside comments and macros, which is
-    how plain C libraries declare. The linker refuses a name that the library does not define.
+    A reading by pattern, not by a C parser: it wants names followed by ``(`` outside comments, macros and type
+    definitions, which is how plain C libraries declare. The linker refuses a name that the library does not define.
     """
     text = re.sub(r"/\*.*?\*/|//[^\n]*", "", header.read_text(encoding="utf-8"), flags=re.DOTALL)
     text = re.sub(r"^[ \t]*#(?:\\\n|[^\n])*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\btypedef\b[^;{]*;", "", text)
     return tuple(sorted(set(re.findall(rf"\b({re.escape(prefix)}\w+)\s*\(", text))))

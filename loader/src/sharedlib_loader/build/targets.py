@@ -29,6 +29,8 @@ class Target:
         tags: the wheel's platform tags that this triple earns (PEP 600, PEP 656, and by system).
         flags: what the compiler needs to hear for this platform alone.
         cpu: zig's name for the oldest CPU that the code runs on.
+        cxx_lacks: what the compiler's runtime of C++ calls and this platform's C library does not have: a C file beside
+            this one that has it, and the compiler flags of that.
         static: on Linux, zig's name for the platform where executables link nothing and run with either C library.
     """
 
@@ -39,6 +41,7 @@ class Target:
     tags: tuple[str, ...]
     flags: tuple[str, ...] = ()
     cpu: str = "baseline"
+    cxx_lacks: tuple[str, ...] = ()
     static: str | None = None
 
     @property
@@ -48,6 +51,9 @@ class Target:
 
 BRANCHES = ("-mbranch-protection=standard",)  # hints, which older CPUs do not heed
 IBM_DOUBLES = ("-mabi=ibmlongdouble",)  # the long double of glibc before 2.32, whose printf has the plain name
+
+# zig compiles its runtime of C++ for the long double of later glibcs all the same.
+IEEE_DOUBLES = ("ieee128.c", "-mabi=ieeelongdouble", "-fno-builtin")
 
 # glibc 2.17, the floor of manylinux2014, where the architecture has it: RISC-V came with 2.27, for which auditwheel's
 # policies begin at 2.31. zig has no headers of 2.17 for POWER; what is linked with those of 2.19 asks for 2.17 alone.
@@ -62,7 +68,8 @@ TARGETS = (
     Target("manylinux_riscv64", "riscv64", "glibc", "riscv64-linux-gnu.2.27",
            ("manylinux_2_27_riscv64", "manylinux_2_31_riscv64"), static="riscv64-linux-musl"),
     Target("manylinux_ppc64le", "ppc64le", "glibc", "powerpc64le-linux-gnu.2.19",
-           ("manylinux2014_ppc64le", "manylinux_2_17_ppc64le"), IBM_DOUBLES, static="powerpc64le-linux-musl"),
+           ("manylinux2014_ppc64le", "manylinux_2_17_ppc64le"), IBM_DOUBLES, cxx_lacks=IEEE_DOUBLES,
+           static="powerpc64le-linux-musl"),
     Target("manylinux_s390x", "s390x", "glibc", "s390x-linux-gnu.2.17",
            ("manylinux2014_s390x", "manylinux_2_17_s390x"), cpu="arch8", static="s390x-linux-musl"),
     Target("musllinux_x86_64", "x86_64", "musl", "x86_64-linux-musl",

@@ -40,6 +40,7 @@ class Toolchain:
         libc: the C library that the code is linked for.
         libc_name: what a library has as DT_NEEDED for it, where that is not what the linker writes.
         flags: compiler flags of this target.
+        cxx_lacks: see :class:`Target`.
         cache: where zig keeps compiled objects; None for other compilers.
         runtime: what a file from it contains beside its own code, where that is known.
     """
@@ -51,6 +52,7 @@ class Toolchain:
     libc: Libc = "glibc"
     libc_name: str | None = None
     flags: tuple[str, ...] = ()
+    cxx_lacks: tuple[str, ...] = ()
     cache: Path | None = None
     runtime: tuple[RuntimeLibrary, ...] = ()
 
@@ -108,16 +110,13 @@ class Toolchain:
             # in some: tools that look for libraries stumble over that.
             libc_name=f"libc.musl-{target.machine}.so.1" if target.libc == "musl" else None,
             flags=target.flags,
+            cxx_lacks=target.cxx_lacks,
             cache=Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache)),
             runtime=of_zig(folder, target.libc, static=static),
         )
 
-    def compiler_of(self, source: Path) -> tuple[str, ...]:
-        """The compiler for a source: ``.c`` is C, anything else C++."""
-        return self.cc if source.suffix == ".c" else self.cxx
-
     def compile(self, sources: Iterable[Path], flags: Sequence[str], folder: Path) -> list[Path]:
-        """Compile each source into ``folder``, in parallel.
+        """Compile each source into ``folder``, in parallel; ``.c`` is C, anything else C++.
 
         Returns:
             The object files, in the order of the sources.
@@ -129,7 +128,7 @@ class Toolchain:
         jobs = {source: folder / f"{number}-{source.stem}.o" for number, source in enumerate(sources)}
 
         def one(source: Path) -> None:
-            compiler = self.compiler_of(source)
+            compiler = self.cc if source.suffix == ".c" else self.cxx
             with _progress(f"compile {source.name}"):
                 self._run([*compiler, *self.flags, *flags, "-c", str(source), "-o", str(jobs[source])], flags)
 
