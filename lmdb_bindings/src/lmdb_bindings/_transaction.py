@@ -539,6 +539,14 @@ class Transaction(Owner, Generic[V]):
             number: int = self._lib.mdb_txn_id(self._live())
             return number
 
+    def address(self) -> int:
+        """Where LMDB's ``MDB_txn`` is: for native code of this process that reads in it, while the transaction is open.
+
+        Whoever writes in it from there, moves pages under views of Python.
+        """
+        with self._lock:
+            return int(ffi.cast("uintptr_t", self._live()))
+
     def stat(self, db: _Database | None = None) -> Stat:
         """Statistics of a database: psize (bytes), depth, branch_pages, leaf_pages, overflow_pages, entries."""
         from lmdb_bindings._environment import stat_dict

@@ -30,7 +30,7 @@ class Target:
         flags: what the compiler needs to hear for this platform alone.
         cpu: zig's name for the oldest CPU that the code runs on.
         cxx_lacks: what the compiler's runtime of C++ calls and this platform's C library does not have: a C file beside
-            this one that has it, and the compiler flags of that.
+            this one that has it, and the compiler flags of that. Where there is none, zig's has it, or nothing lacks.
         static: on Linux, zig's name for the platform where executables link nothing and run with either C library.
     """
 
@@ -54,13 +54,14 @@ IBM_DOUBLES = ("-mabi=ibmlongdouble",)  # the long double of glibc before 2.32, 
 
 # zig compiles its runtime of C++ for the long double of later glibcs all the same.
 IEEE_DOUBLES = ("ieee128.c", "-mabi=ieeelongdouble", "-fno-builtin")
+DIVISION = ("divti3.c",)
 
 # glibc 2.17, the floor of manylinux2014, where the architecture has it: RISC-V came with 2.27, for which auditwheel's
 # policies begin at 2.31. zig has no headers of 2.17 for POWER; what is linked with those of 2.19 asks for 2.17 alone.
 # zig's baseline has NEON on ARM, which the hard-float ABI does not ask for, and is z13 on s390x: here it is z10.
 TARGETS = (
     Target("manylinux_x86_64", "x86_64", "glibc", "x86_64-linux-gnu.2.17",
-           ("manylinux2014_x86_64", "manylinux_2_17_x86_64"), static="x86_64-linux-musl"),
+           ("manylinux2014_x86_64", "manylinux_2_17_x86_64"), cxx_lacks=DIVISION, static="x86_64-linux-musl"),
     Target("manylinux_aarch64", "aarch64", "glibc", "aarch64-linux-gnu.2.17",
            ("manylinux2014_aarch64", "manylinux_2_17_aarch64"), BRANCHES, static="aarch64-linux-musl"),
     Target("manylinux_armv7l", "armv7l", "glibc", "arm-linux-gnueabihf.2.17",
@@ -73,7 +74,7 @@ TARGETS = (
     Target("manylinux_s390x", "s390x", "glibc", "s390x-linux-gnu.2.17",
            ("manylinux2014_s390x", "manylinux_2_17_s390x"), cpu="arch8", static="s390x-linux-musl"),
     Target("musllinux_x86_64", "x86_64", "musl", "x86_64-linux-musl",
-           ("musllinux_1_2_x86_64",), static="x86_64-linux-musl"),
+           ("musllinux_1_2_x86_64",), cxx_lacks=DIVISION, static="x86_64-linux-musl"),
     Target("musllinux_aarch64", "aarch64", "musl", "aarch64-linux-musl",
            ("musllinux_1_2_aarch64",), BRANCHES, static="aarch64-linux-musl"),
     Target("macosx_x86_64", "x86_64", "libSystem", "x86_64-macos.10.13", ("macosx_10_13_x86_64",)),
