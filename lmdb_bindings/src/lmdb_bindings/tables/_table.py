@@ -57,6 +57,16 @@ class Table(MutableMapping[K, V]):
         ValueError: it cannot have this name.
     """
 
+    _stored: Stored
+    _database: _Database
+    _longest: int
+    _encode: Callable[[K], bytes]
+    _decode_key: Callable[[Any], K]
+    _encode_value: Callable[[V], Any]
+    _decode: Callable[[Any], V]
+    _sized: bool
+    _plain: bool  # a record can be stored without a look at its value
+
     def __init__(
         self,
         env: Environment,
@@ -75,17 +85,19 @@ class Table(MutableMapping[K, V]):
         self._open(Stored(env, name, Asked(key, value, indexes or {}, paths, trusted=trusted)))
 
     def _open(self, stored: Stored) -> None:
+        """Open what is found, and be it from now on: at once, for other threads."""
         stored.open()
-        self._stored = stored
-        self._encode = stored.key.encode
-        self._decode_key = stored.key.decode
-        self._decode = stored.value.decode
-        self._encode_value = stored.value.encode
-        self._database = stored.database
-        self._longest = stored.longest
-        # Whether a record can be stored without a look at its value.
-        self._plain = not (stored.indexes or stored.key_of)
-        self._sized = stored.value.sized
+        self.__dict__.update(
+            _stored=stored,
+            _database=stored.database,
+            _longest=stored.longest,
+            _encode=stored.key.encode,
+            _decode_key=stored.key.decode,
+            _encode_value=stored.value.encode,
+            _decode=stored.value.decode,
+            _sized=stored.value.sized,
+            _plain=not (stored.indexes or stored.key_of),
+        )
 
     def __repr__(self) -> str:
         bound = "" if self._txn is None else ", bound to a transaction"
@@ -196,7 +208,7 @@ class Table(MutableMapping[K, V]):
         else:  # as _find() does, without the call
             data = self._txn.get(raw, None, self._database)
             if data is not None:
-                return self._decode(data)  # type: ignore[no-any-return]
+                return self._decode(data)
         raise KeyError(key)
 
     @overload
@@ -210,7 +222,7 @@ class Table(MutableMapping[K, V]):
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a record with a key; TypeError or ValueError where no record can have it."""
-        raw = self._encode(key)
+        raw = self._encode(key)  # type: ignore[arg-type]
         with self._reading() as txn:
             return txn.get(raw, None, self._database) is not None
 
