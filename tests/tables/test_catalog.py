@@ -107,7 +107,7 @@ def test_what_it_says_of_another_table(env: lmdb.Environment) -> None:
         ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a"], "sparse": 1}}}, MismatchError, "index 'x' has sparse, of a newer"),
         ({"indexes": {"x": {"key": "nothing", "unique": True, "fields": ["a"]}}}, DamagedError, "'nothing' is no codec"),
         ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a", "b"]}}}, DamagedError, "index 'x': 2 fields as string"),
-        ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a"]}}}, DamagedError, "a database of it is missing"),
+        ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a"]}}}, DamagedError, "database 'people:x' is missing, and the catalog has it"),
     ],
 )  # fmt: skip
 def test_what_is_not_believed(
@@ -165,11 +165,24 @@ def test_a_database_that_is_no_table(env: lmdb.Environment) -> None:
     with env.begin(write=True) as txn:
         txn.put(b"a", b"b", db=env.open_db(b"plain", txn))
         env.open_db(b"doubles", txn, dupsort=True)
-    with pytest.raises(TableError, match="the catalog lacks it, and the database 'plain' has records"):
+    with pytest.raises(TableError, match="the database 'plain' has records, and the catalog lacks it"):
         Table(env, "plain", key=keys.uint8, value=values.json)
     with pytest.raises(TableError, match="the database 'doubles' is there, and was made for other things"):
         Table(env, "doubles", key=keys.uint8, value=values.json)
     assert b"__tables__" not in env.dbs()
+
+
+def test_what_is_left_of_another_table(people: Table[int, Any], env: lmdb.Environment) -> None:
+    """A database that has the name of a new index, and records, is no index; one that is missing is not made anew."""
+    with env.begin(write=True) as txn:
+        txn.put(b"old", b"\0\0\0\1", db=env.open_db(b"people:by_x", txn, dupsort=True))
+    with pytest.raises(TableError, match="the database 'people:by_x' has records, and the catalog lacks it"):
+        people.add_index("by_x", Index("x", keys.string))
+    with env.begin(write=True) as txn:
+        txn.drop(env.open_db(b"people:by_mail"))
+    with pytest.raises(DamagedError, match="the database 'people:by_mail' is missing, and the catalog has it"):
+        Table(env, "people", indexes={"by_y": Index("y", keys.string)})
+    assert b"people:by_mail" not in env.dbs()
 
 
 def test_clear_forgets_imports(people: Table[int, Any], env: lmdb.Environment) -> None:

@@ -146,6 +146,16 @@ def test_keys_that_cannot_be(people: Table[int, Any], env: lmdb.Environment) -> 
     assert list(people.by("by_city")["Rome"].keys()) == [3]
 
 
+def test_a_key_that_is_no_text(env: lmdb.Environment) -> None:
+    """A string that has no UTF-8 is refused as any other value that no key can be."""
+    table: Table[int, Any] = Table(
+        env, "t", key=keys.uint8, value=values.pickle(trusted=True), indexes={"by_name": Index("name", keys.string)}
+    )
+    with pytest.raises(ValueError, match=r"index 'by_name': .*surrogates not allowed"):
+        table[1] = {"name": "\ud800"}
+    assert len(table) == 0
+
+
 def test_the_index_is_of_what_is_stored(env: lmdb.Environment) -> None:
     """What JSON changes is indexed as it is read back, so that the entry can be found again."""
     table: Table[int, Any] = Table(

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from lmdb_bindings._database import _Database
 from lmdb_bindings.tables._catalog import IndexEntry
+from lmdb_bindings.tables.errors import restated
 from lmdb_bindings.tables.keys import KeyCodec
 
 K = TypeVar("K")
@@ -95,7 +96,7 @@ class StoredIndex:
         try:
             data = self._encode(found)
         except (TypeError, ValueError) as problem:
-            raise type(problem)(f"index {self.name!r}: {problem}") from None
+            raise restated(problem, f"index {self.name!r}") from None
         if len(data) > self._longest:
             raise ValueError(f"index {self.name!r}: a key of {len(data)} bytes is too long: {self._longest} at most")
         return data or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lmdb_bindings._range import check_limit, prefix_end
@@ -140,10 +141,21 @@ class Query(Exports, Generic[K, V, T]):
             if self._give == "values":
                 return (decode(data) for data in scan(keys=False))
             return ((decode_key(key), decode(data)) for key, data in scan())
+        if table._reader is None and not txn._write:
+            return self._read_by_index(table, txn)
         value_of = self._value_of(table, txn)
         if self._give == "values":
             return map(value_of, self._record_keys(txn))
         return ((decode_key(key), value_of(key)) for key in self._record_keys(txn))
+
+    def _read_by_index(self, table: Table[K, V], txn: Transaction) -> Iterator[Any]:
+        """The records, which are looked up some at once: in a read transaction nothing changes in between."""
+        decode, decode_key, record_keys = table._decode, table._decode_key, iter(self._record_keys(txn))
+        while wanted := list(islice(record_keys, _LOOK_UPS)):
+            for key, data in zip(wanted, txn.getmany(wanted, db=table._database), strict=True):
+                if data is None:
+                    raise orphan(table._stored, self._index, bytes(key))
+                yield decode(data) if self._give == "values" else (decode_key(key), decode(data))
 
     def _scan(self, txn: Transaction) -> Callable[..., Any]:
         database = self._table._stored.database if self._index is None else self._index.database
@@ -166,7 +178,7 @@ class Query(Exports, Generic[K, V, T]):
         def value_of(key: bytes) -> V:
             value: Any = find(bytes(key), _MISSING)
             if value is _MISSING:
-                raise KeyError(key) if index is None else orphan(table._stored, index, bytes(key))
+                raise orphan(table._stored, index, bytes(key))
             return value  # type: ignore[no-any-return]
 
         return value_of
@@ -200,7 +212,7 @@ class Query(Exports, Generic[K, V, T]):
         deleted = 0
         while keys := self._next_keys(txn, deleted):
             for key in keys:
-                if not remove(stored, txn, key) and self._index is not None:
+                if not remove(stored, txn, key):
                     raise orphan(stored, self._index, key)
             deleted += len(keys)
         return deleted
@@ -215,6 +227,9 @@ class Query(Exports, Generic[K, V, T]):
 
 
 _MISSING = object()
+
+_LOOK_UPS = 64
+"""Records that are looked up at once."""
 
 _BATCH = 1000
 """Records that are deleted between two looks at what is left of the range."""

@@ -111,8 +111,12 @@ def _check_holder(stored: Stored, txn: Transaction, index: StoredIndex, index_ke
         )
 
 
-def orphan(stored: Stored, index: StoredIndex, key: bytes) -> DamagedError:
+def orphan(stored: Stored, index: StoredIndex | None, key: bytes) -> DamagedError:
     """The exception for an entry of an index that leads to no record."""
+    if index is None:
+        return DamagedError(
+            f"table {stored.name!r}: the record {_shown(stored, key)} is there, and cannot be looked up"
+        )
     return DamagedError(
         f"table {stored.name!r}: the index {index.name!r} has an entry for {_shown(stored, key)}, a record that is not "
         f"there: see check() and reindex({index.name!r})"

@@ -346,13 +346,12 @@ def tuple_of(*parts: KeyCodec[Any]) -> KeyCodec[Any]:
     fixed = [part.size for part in parts]
     size = None if None in fixed else sum(part or 0 for part in fixed)
 
+    join = _joined(as_parts)
+
     def encode(value: tuple[Any, ...]) -> bytes_:
         if not isinstance(value, tuple) or len(value) != count:
             raise TypeError(f"{value!r} is no {name}: give a tuple of {count}")
-        return b"".join([part(one) for part, one in zip(as_parts, value)])  # noqa: B905 (of one length)
-
-    def of_field(value: tuple[Any, ...]) -> bytes_:
-        return b"".join([part(one) for part, one in zip(of_fields, value)])  # noqa: B905 (of one length)
+        return join(value)
 
     def decode(data: bytes_) -> tuple[Any, ...]:
         values, place = [], 0
@@ -370,7 +369,17 @@ def tuple_of(*parts: KeyCodec[Any]) -> KeyCodec[Any]:
             return b"".join([part(one) for part, one in zip(as_leading, value)])  # noqa: B905 (those that there are)
         return encode(value)
 
-    return KeyCodec(name, encode, decode, size=size, width=count, of_field=of_field, bound=bound, prefix=bound)
+    return KeyCodec(
+        name, encode, decode, size=size, width=count, of_field=_joined(of_fields), bound=bound, prefix=bound
+    )
+
+
+def _joined(parts: list[Callable[[Any], bytes_]]) -> Callable[[tuple[Any, ...]], bytes_]:
+    """What makes a key of a tuple with these parts."""
+    if len(parts) == 2:
+        first, second = parts
+        return lambda value: first(value[0]) + second(value[1])
+    return lambda value: b"".join([part(one) for part, one in zip(parts, value)])  # noqa: B905 (of one length)
 
 
 def _terminated(encode: Callable[[Any], bytes_]) -> Callable[[Any], bytes_]:
@@ -378,7 +387,7 @@ def _terminated(encode: Callable[[Any], bytes_]) -> Callable[[Any], bytes_]:
 
     def encode_terminated(value: Any) -> bytes_:
         data = encode(value)
-        return (data.replace(b"\0", b"\0\xff") if b"\0" in data else data) + b"\0\0"
+        return (data.replace(b"\0", b"\0\xff") if 0 in data else data) + b"\0\0"
 
     return encode_terminated
 
