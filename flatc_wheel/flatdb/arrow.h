@@ -1,5 +1,5 @@
-/* Apache Arrow's C data interface: its two structs, declared from its specification, and what the arrays here are made of.
- * https://arrow.apache.org/docs/format/CDataInterface.html */
+/* Apache Arrow's C data interface: its two structs, declared from its specification, and what the arrays here are made
+ * of. https://arrow.apache.org/docs/format/CDataInterface.html */
 #ifndef FLATDB_ARROW_H
 #define FLATDB_ARROW_H
 
@@ -136,8 +136,10 @@ class Validity {
     ++length_;
   }
   void add_valid(int64_t count) {
-    if (!nulls_) length_ += count;
-    else for (int64_t i = 0; i < count; ++i) add_valid();
+    if (!nulls_)
+      length_ += count;
+    else
+      for (int64_t i = 0; i < count; ++i) add_valid();
   }
   void add_null() {
     if (!nulls_) {
@@ -186,8 +188,8 @@ struct Owned {
 
   std::vector<Arrow> children;
   std::vector<Arrow *> pointers;
-  std::string format, name;     /* of a schema */
-  std::vector<Buffer> buffers;  /* of an array */
+  std::string format, name;    /* of a schema */
+  std::vector<Buffer> buffers; /* of an array */
   std::vector<const void *> starts;
 };
 

@@ -1,5 +1,5 @@
-/* What becomes of FlatBuffers' assertions: an exception. They guard what its parser believes of its input, and input is what
- * strangers wrote. Include it before any header of FlatBuffers. */
+/* What becomes of FlatBuffers' assertions: an exception. They guard what its parser believes of its input, and input is
+ * what strangers wrote. Include it before any header of FlatBuffers. */
 #ifndef FLATDB_ASSERTION_H
 #define FLATDB_ASSERTION_H
 

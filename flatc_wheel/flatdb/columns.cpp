@@ -1,7 +1,7 @@
 /* Records to columns, in one pass: a tree of columns made of the schema, to each of which a record gives an element.
  *
- * Of a record only what is selected is looked at, so nothing is verified before; instead each access is checked where it
- * happens (record.h), and what is wrong ends the batch before anything of it is handed out. */
+ * Of a record only what is selected is looked at, so nothing is verified before; instead each access is checked where
+ * it happens (record.h), and what is wrong ends the batch before anything of it is handed out. */
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -14,10 +14,10 @@
 namespace flatdb {
 namespace {
 
-constexpr unsigned DEEPEST = 64;             /* columns in columns */
-constexpr unsigned MOST_COLUMNS = 100000;    /* a schema may be a tree that doubles with each level */
-constexpr uint64_t LARGEST_RECORD = uint64_t(1) << 30; /* bytes of columns that one record may become: it may name one table
-                                                          or string many times over */
+constexpr unsigned DEEPEST = 64;                       /* columns in columns */
+constexpr unsigned MOST_COLUMNS = 100000;              /* a schema may be a tree that doubles with each level */
+constexpr uint64_t LARGEST_RECORD = uint64_t(1) << 30; /* bytes of columns that one record may become: it may name one
+                                                          table or string many times over */
 
 /* The columns of one batch in the making: what a record has been turned into. */
 struct Spent {
@@ -35,7 +35,8 @@ class Column {
       : name_(std::move(name)), format_(std::move(format)), nullable_(nullable) {}
   virtual ~Column() = default;
 
-  /* The value at a position: a scalar or struct itself, else what the offset points to. Structs are known to be inside. */
+  /* The value at a position: a scalar or struct itself, else what the offset points to. Structs are known to be inside.
+   */
   virtual void value(Bytes record, uint32_t at) = 0;
   /* What is under an element that is null or of another type: null, or anything where nulls are not announced. */
   virtual void filler() = 0;
@@ -104,9 +105,7 @@ class ScalarColumn : public Column {
     data_.add(T());
     null();
   }
-  void absent() override {
-    optional_ ? filler() : add(default_);
-  }
+  void absent() override { optional_ ? filler() : add(default_); }
   void values(Bytes record, Vector vector, uint32_t width, bool by_offset) override {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     (void)width, (void)by_offset;
@@ -149,9 +148,7 @@ class BoolColumn : public Column {
     bits_.add(false);
     null();
   }
-  void absent() override {
-    optional_ ? filler() : add(default_);
-  }
+  void absent() override { optional_ ? filler() : add(default_); }
   void reserve(size_t count) override { bits_.reserve(count); }
   void clear() override {
     Column::clear();
@@ -279,7 +276,8 @@ class NestedColumn : public Column {
 /* A union: a struct with a child for each member, of which one at most is not null. */
 class UnionColumn : public NestedColumn {
  public:
-  UnionColumn(std::string name, bool nullable, Spent &spent) : NestedColumn(std::move(name), "+s", nullable), spent_(spent) {}
+  UnionColumn(std::string name, bool nullable, Spent &spent)
+      : NestedColumn(std::move(name), "+s", nullable), spent_(spent) {}
 
   void add_member(uint8_t value, const Type &type, std::unique_ptr<Column> child) {
     size_[value] = type.base == reflection::Obj && type.object->is_struct ? type.object->size : 4;
@@ -294,14 +292,15 @@ class UnionColumn : public NestedColumn {
     if (found == place_.end()) bad_record("a union is of a type that the schema does not know");
     if (uint64_t(at) + size_[value] > record.size) bad_record("a struct is outside the record");
     spent_.add(size_[value] + children_.size());
-    for (size_t i = 0; i < children_.size(); ++i) i == found->second ? children_[i]->value(record, at) : children_[i]->filler();
+    for (size_t i = 0; i < children_.size(); ++i)
+      i == found->second ? children_[i]->value(record, at) : children_[i]->filler();
     valid();
   }
 
  private:
   Spent &spent_;
-  std::map<uint8_t, size_t> place_;   /* member: its child */
-  std::map<uint8_t, uint32_t> size_;  /* member: bytes that must be there */
+  std::map<uint8_t, size_t> place_;  /* member: its child */
+  std::map<uint8_t, uint32_t> size_; /* member: bytes that must be there */
 };
 
 class ListColumn : public NestedColumn {
@@ -400,8 +399,9 @@ class Slot {
         type_offset_(before ? before->offset : uint16_t(0)),
         width_(inline_size(field.type)),
         kind_(before ? (field.type.base == reflection::Union ? UNION : UNIONS)
-              : is_scalar(field.type.base) || (field.type.base == reflection::Obj && field.type.object->is_struct) ? INLINE
-                                                                                                                : OFFSET) {}
+              : is_scalar(field.type.base) || (field.type.base == reflection::Obj && field.type.object->is_struct)
+                  ? INLINE
+                  : OFFSET) {}
 
   void add(const Table &table) {
     uint32_t at = table.field(offset_, width_);
@@ -413,7 +413,8 @@ class Slot {
         uint32_t type = table.field(type_offset_, 1);
         uint8_t value = type ? record.data[type] : 0;
         if (value && !at) bad_record("a union has a type and no value");
-        return value ? static_cast<UnionColumn *>(column_)->member(record, follow(record, at), value) : column_->absent();
+        return value ? static_cast<UnionColumn *>(column_)->member(record, follow(record, at), value)
+                     : column_->absent();
       }
       case UNIONS: {
         uint32_t types = table.field(type_offset_, 4);
@@ -439,7 +440,8 @@ const Field *type_of_union(const Object &object, const Field &field) {
 
 class TableColumn : public NestedColumn {
  public:
-  TableColumn(std::string name, bool nullable, Spent &spent) : NestedColumn(std::move(name), "+s", nullable), spent_(spent) {}
+  TableColumn(std::string name, bool nullable, Spent &spent)
+      : NestedColumn(std::move(name), "+s", nullable), spent_(spent) {}
 
   void add_field(const Object &object, const Field &field, std::unique_ptr<Column> child) {
     slots_.emplace_back(field, type_of_union(object, field), *child);
@@ -708,7 +710,8 @@ struct flatdb_columns {
   void select_key(const char *name) {
     codec = flatdb::KeyCodec(std::string_view(name));
     for (size_t i = 0; i < codec.parts().size(); ++i) {
-      parts.push_back(flatdb::key_part(codec.parts()[i], codec.parts().size() == 1 ? "key" : "key." + std::to_string(i), spent));
+      parts.push_back(
+          flatdb::key_part(codec.parts()[i], codec.parts().size() == 1 ? "key" : "key." + std::to_string(i), spent));
     }
   }
 
@@ -743,8 +746,7 @@ struct flatdb_columns {
       spent.bytes = 0;
       if (!parts.empty()) add_key(keys[at]);
       if (selected.empty()) continue;
-      flatdb::Table root =
-          flatdb::root_of({static_cast<const uint8_t *>(values[at].mv_data), values[at].mv_size});
+      flatdb::Table root = flatdb::root_of({static_cast<const uint8_t *>(values[at].mv_data), values[at].mv_size});
       for (auto &each : selected) each.add(root);
     }
   }

@@ -1,9 +1,9 @@
-/* Whether records of an older schema can be read by a newer one: FlatBuffers' rules of evolution, for all that the older
- * root reaches.
+/* Whether records of an older schema can be read by a newer one: FlatBuffers' rules of evolution, for all that the
+ * older root reaches.
  *
  * `flatc --conform` refuses less: it does not see a field that becomes required, a struct that grows, a fixed array of
- * another length, a union's member of another type, a value that is gone, or a root that is another table. Like it, this
- * compares types by name and lets fields and values be renamed. */
+ * another length, a union's member of another type, a value that is gone, or a root that is another table. Like it,
+ * this compares types by name and lets fields and values be renamed. */
 #include <cmath>
 #include <set>
 
@@ -57,7 +57,7 @@ class Comparison {
       structure(*newer, older);
     } else if (newer) {
       table(*newer, older);
-    }  /* else the fields of this type are another's now, and that was said */
+    } /* else the fields of this type are another's now, and that was said */
     for (const Field &field : older.fields) {
       reach(field.type.object);
       if (field.type.enumeration && seen_.insert(field.type.enumeration->name).second) {
@@ -75,7 +75,8 @@ class Comparison {
     for (size_t i = 0; !differs && i < older.fields.size(); ++i) {
       differs = newer.fields[i].offset != older.fields[i].offset || !same(newer.fields[i].type, older.fields[i].type);
     }
-    if (differs) wrong("the struct " + older.name + " has another layout: structs never change; use a new one, in a new field");
+    if (differs)
+      wrong("the struct " + older.name + " has another layout: structs never change; use a new one, in a new field");
   }
 
   void table(const Object &newer, const Object &older) {

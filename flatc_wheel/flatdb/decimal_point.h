@@ -1,5 +1,5 @@
-/* strtod and printf write and read the decimal point of the process's locale. While one of these lives, it is a point for
- * this thread. (FlatBuffers' own way to do so needs functions that musl lacks.) */
+/* strtod and printf write and read the decimal point of the process's locale. While one of these lives, it is a point
+ * for this thread. (FlatBuffers' own way to do so needs functions that musl lacks.) */
 #ifndef FLATDB_DECIMAL_POINT_H
 #define FLATDB_DECIMAL_POINT_H
 

@@ -1,5 +1,5 @@
-/* The C interface's side of things: inside the library failures are one exception, outside a code and a text; and memory that
- * the caller gets is malloc's. */
+/* The C interface's side of things: inside the library failures are one exception, outside a code and a text; and
+ * memory that the caller gets is malloc's. */
 #ifndef FLATDB_FAILURE_H
 #define FLATDB_FAILURE_H
 

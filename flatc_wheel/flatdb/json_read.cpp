@@ -22,9 +22,9 @@ std::string constant_of(const Field &field) {
   return text;
 }
 
-/* Sorts the vectors of tables or structs that have a key, as readers that look a key up in them expect. The parser would do
- * so too, by a recursion as deep as a vector is long where it is sorted already: as it is in each text that came from a
- * record. The record is what the parser just made, verified. */
+/* Sorts the vectors of tables or structs that have a key, as readers that look a key up in them expect. The parser
+ * would do so too, by a recursion as deep as a vector is long where it is sorted already: as it is in each text that
+ * came from a record. The record is what the parser just made, verified. */
 class Sorter {
  public:
   Sorter(uint8_t *data, size_t size) : data_(data), record_{data, size} {}
@@ -38,7 +38,8 @@ class Sorter {
       if (type.base == reflection::Vector) {
         vector(table, object, field, follow(record_, at));
       } else if (type.base == reflection::Union) {
-        member(follow(record_, at), *type.enumeration, record_.data[table.field(object.fields[field.id - 1u].offset, 1)]);
+        member(follow(record_, at), *type.enumeration,
+               record_.data[table.field(object.fields[field.id - 1u].offset, 1)]);
       } else if (type.base == reflection::Obj && !type.object->is_struct) {
         this->table(follow(record_, at), *type.object);
       }
@@ -112,7 +113,7 @@ class Sorter {
       case reflection::Double: return before(real<double>(a, key), real<double>(b, key));
       case reflection::Bool:
       case reflection::UByte: return integer<uint8_t>(a, key) < integer<uint8_t>(b, key);
-      default: return false;  /* arrays and structs: few languages look them up */
+      default: return false; /* arrays and structs: few languages look them up */
     }
   }
 
@@ -171,7 +172,7 @@ JsonReader::JsonReader(const flatdb_schema &schema, bool skip_unknown) : schema_
   }
   for (const Object &object : schema.model.objects) {
     flatbuffers::StructDef *definition = parser_->structs_.Lookup(object.name);
-    definition->has_key = false;  /* see Sorter */
+    definition->has_key = false; /* see Sorter */
     for (const Field &field : object.fields) {
       if (is_scalar(field.type.base)) definition->fields.Lookup(field.name)->value.constant = constant_of(field);
     }
@@ -202,8 +203,10 @@ Bytes JsonReader::read(const char *text, size_t size) {
     /* Two unions of the same type in one table, both types before both values: the parser takes one for the other. */
     verify(schema_, record);
   } catch (const Failure &failure) {
-    fail(FLATDB_BAD_JSON, "FlatBuffers' parser makes no valid record of the text; a union's type must come right before its "
-                          "value (" + failure.text() + ")");
+    fail(FLATDB_BAD_JSON,
+         "FlatBuffers' parser makes no valid record of the text; a union's type must come right before its "
+         "value (" +
+             failure.text() + ")");
   }
   if (sorts_) Sorter(data, record.size).table(follow(record, 0), *schema_.root);
   return record;

@@ -1,7 +1,7 @@
-/* JSON from records: one line, strict, UTF-8 as it is. As flatc writes it: fields in the order of their ids, and only those
- * that are stored (keys always); names for the values of enums, and those of bit_flags with blanks between them. Numbers
- * are the shortest that read back as the same; what JSON has no number for is "nan", "inf" or "-inf", which the parser takes
- * back. */
+/* JSON from records: one line, strict, UTF-8 as it is. As flatc writes it: fields in the order of their ids, and only
+ * those that are stored (keys always); names for the values of enums, and those of bit_flags with blanks between them.
+ * Numbers are the shortest that read back as the same; what JSON has no number for is "nan", "inf" or "-inf", which the
+ * parser takes back. */
 #include <charconv>
 #include <cmath>
 
@@ -53,7 +53,7 @@ class Writer {
   }
 
  private:
-  void name(const std::string &name) {  /* an identifier: nothing to escape */
+  void name(const std::string &name) { /* an identifier: nothing to escape */
     text_ += '"';
     text_ += name;
     text_ += "\":";
@@ -67,7 +67,8 @@ class Writer {
   void member(uint32_t target, const Enum &enumeration, uint8_t value) {
     const EnumValue *member = enumeration.find(value);
     if (!member || !value) {
-      fail(FLATDB_BAD_RECORD, "a vector of the union " + enumeration.name + " has an element without a type: NONE has no JSON");
+      fail(FLATDB_BAD_RECORD,
+           "a vector of the union " + enumeration.name + " has an element without a type: NONE has no JSON");
     }
     if (member->type.base == reflection::String) {
       string(string_at(record_, target));
@@ -245,7 +246,8 @@ void write_json(const flatdb_schema &schema, Bytes record, std::string &text) {
 
 }  // namespace flatdb
 
-int flatdb_to_json(const flatdb_schema *schema, const void *data, size_t size, flatdb_bytes *json, flatdb_error *error) {
+int flatdb_to_json(const flatdb_schema *schema, const void *data, size_t size, flatdb_bytes *json,
+                   flatdb_error *error) {
   return flatdb::guarded(error, [&] {
     if (!schema || (!data && size) || !json) {
       flatdb::fail(FLATDB_BAD_ARGUMENT, "flatdb_to_json needs a schema, a record, and a place for the text");

@@ -50,7 +50,8 @@ std::string parse_text(const std::string &text, const char *file, const char *co
     parser.Serialize();
     return {reinterpret_cast<const char *>(parser.builder_.GetBufferPointer()), parser.builder_.GetSize()};
   } catch (const Unexpected &unexpected) {
-    fail(FLATDB_BAD_SCHEMA, std::string(file) + " is no schema that FlatBuffers' parser can read (" + unexpected.what() + ")");
+    fail(FLATDB_BAD_SCHEMA,
+         std::string(file) + " is no schema that FlatBuffers' parser can read (" + unexpected.what() + ")");
   }
 }
 
@@ -65,8 +66,8 @@ std::string tables_of(const Model &model) {
 
 const Object *find_root(const Model &model, const std::string &name, bool asked) {
   if (name.empty()) {
-    fail(FLATDB_BAD_SCHEMA, "the schema has no root_type: add one to it, or name the table that records are. It has: " +
-                                tables_of(model));
+    fail(FLATDB_BAD_SCHEMA,
+         "the schema has no root_type: add one to it, or name the table that records are. It has: " + tables_of(model));
   }
   const Object *root = model.find(name);
   if (!root) {
@@ -100,7 +101,8 @@ const EnumValue *Enum::find(int64_t value) const {
 namespace {
 template <typename T>
 const T *find_named(const std::vector<T> &all, std::string_view name) {
-  auto at = std::lower_bound(all.begin(), all.end(), name, [](const T &each, std::string_view name) { return each.name < name; });
+  auto at = std::lower_bound(all.begin(), all.end(), name,
+                             [](const T &each, std::string_view name) { return each.name < name; });
   return at != all.end() && at->name == name ? &*at : nullptr;
 }
 }  // namespace
@@ -136,8 +138,9 @@ uint32_t inline_align(const Type &type) {
 }
 
 std::string name_of(const Type &type) {
-  static const char *const names[] = {"none", "utype", "bool",  "byte",   "ubyte",  "short",  "ushort", "int",  "uint", "long",
-                                      "ulong", "float", "double", "string", "vector", "object", "union",  "array"};
+  static const char *const names[] = {"none",   "utype",  "bool",   "byte",   "ubyte", "short",
+                                      "ushort", "int",    "uint",   "long",   "ulong", "float",
+                                      "double", "string", "vector", "object", "union", "array"};
   if (type.base == reflection::Vector) return "[" + name_of(type.of_element()) + "]";
   if (type.base == reflection::Array) return "[" + name_of(type.of_element()) + ":" + std::to_string(type.length) + "]";
   if (type.object) return type.object->name;
@@ -155,8 +158,8 @@ std::vector<const Field *> find_path(const Object &root, std::string_view path) 
     if (!field) {
       std::string names;
       for (const Field &each : object->fields) names += (names.empty() ? "" : ", ") + each.name;
-      fail(FLATDB_BAD_ARGUMENT, "there is no field '" + name + "' in " + object->name + " ('" + std::string(path) +
-                                    "'). It has: " + names);
+      fail(FLATDB_BAD_ARGUMENT,
+           "there is no field '" + name + "' in " + object->name + " ('" + std::string(path) + "'). It has: " + names);
     }
     fields.push_back(field);
     if (dot == std::string_view::npos) return fields;

@@ -29,10 +29,10 @@ struct Enum;
 /* `base` is one of Bool ... Double, UType, String, Vector, Obj, Union, Array. */
 struct Type {
   BaseType base = reflection::None;
-  BaseType element = reflection::None;  /* of Vector and Array */
-  const Object *object = nullptr;       /* where base or element is Obj */
-  const Enum *enumeration = nullptr;    /* where base or element is an integer that is an enum, UType or Union */
-  uint16_t length = 0;                  /* of Array: elements */
+  BaseType element = reflection::None; /* of Vector and Array */
+  const Object *object = nullptr;      /* where base or element is Obj */
+  const Enum *enumeration = nullptr;   /* where base or element is an integer that is an enum, UType or Union */
+  uint16_t length = 0;                 /* of Array: elements */
 
   /* The type of a Vector's or Array's elements. */
   Type of_element() const { return {element, reflection::None, object, enumeration, 0}; }
@@ -43,8 +43,8 @@ using Attributes = std::vector<std::pair<std::string, std::string>>;
 struct Field {
   std::string name;
   Type type;
-  uint16_t id = 0;      /* its place in the order of declaration */
-  uint16_t offset = 0;  /* in a table's vtable, or in a struct: bytes */
+  uint16_t id = 0;     /* its place in the order of declaration */
+  uint16_t offset = 0; /* in a table's vtable, or in a struct: bytes */
   int64_t default_integer = 0;
   double default_real = 0;
   bool deprecated = false;
@@ -58,8 +58,8 @@ struct Field {
 struct Object {
   std::string name; /* with its namespace */
   bool is_struct = false;
-  uint32_t size = 0;  /* of a struct: bytes */
-  uint32_t align = 1; /* of a struct */
+  uint32_t size = 0;         /* of a struct: bytes */
+  uint32_t align = 1;        /* of a struct */
   std::vector<Field> fields; /* by id; of unions the type field comes right before */
   Attributes attributes;
 
@@ -99,7 +99,8 @@ struct Model {
   const Enum *find_enum(std::string_view name) const;
 };
 
-/* Check a binary schema (FLATDB_BAD_SCHEMA says what is wrong with it); `root` becomes the name of its root, or empty. */
+/* Check a binary schema (FLATDB_BAD_SCHEMA says what is wrong with it); `root` becomes the name of its root, or empty.
+ */
 void read_binary_schema(const std::string &binary, Model &model, std::string &root);
 std::string write_binary_schema(const Model &model, const Object &root);
 

@@ -1,7 +1,8 @@
 /* Binary schemas (.bfbs): one of a stranger checked and taken over, and our own written.
  *
  * The rules are those that FlatBuffers' own parser keeps when it reads a schema's text: a binary schema that breaks one
- * was not made by it. They matter, because FlatBuffers relies on them unseen: for an id as an index into memory, say. */
+ * was not made by it. They matter, because FlatBuffers relies on them unseen: for an id as an index into memory, say.
+ */
 #include "schema.h"
 
 #include <algorithm>
@@ -14,12 +15,12 @@
 namespace flatdb {
 namespace {
 
-constexpr uint32_t LARGEST_ALIGN = 32;             /* FlatBuffers' own limit */
-constexpr uint64_t LARGEST_STRUCT = 1 << 24;       /* bytes; a record is 2 GiB at most */
-constexpr size_t LARGEST_SCHEMA = 64 << 20;        /* bytes */
-constexpr unsigned DEEPEST_STRUCT = 32;            /* structs in structs */
-/* Attributes of which the parser looks up other types by name, wrongly within a namespace. What they describe, buffers in
- * vectors of bytes, is left alone here: such a vector is a vector of bytes. */
+constexpr uint32_t LARGEST_ALIGN = 32;       /* FlatBuffers' own limit */
+constexpr uint64_t LARGEST_STRUCT = 1 << 24; /* bytes; a record is 2 GiB at most */
+constexpr size_t LARGEST_SCHEMA = 64 << 20;  /* bytes */
+constexpr unsigned DEEPEST_STRUCT = 32;      /* structs in structs */
+/* Attributes of which the parser looks up other types by name, wrongly within a namespace. What they describe, buffers
+ * in vectors of bytes, is left alone here: such a vector is a vector of bytes. */
 const char *const NOT_KEPT[] = {"nested_flatbuffer", "flexbuffer"};
 
 [[noreturn]] void bad(const std::string &where, const std::string &what) {
@@ -101,8 +102,10 @@ class Reader {
       Object &object = model_.objects[i];
       object.is_struct = from.is_struct();
       if (!object.is_struct) continue;
-      if (from.bytesize() <= 0 || uint64_t(from.bytesize()) > LARGEST_STRUCT) bad(object.name, "has a size out of range");
-      if (from.minalign() <= 0 || uint32_t(from.minalign()) > LARGEST_ALIGN || (from.minalign() & (from.minalign() - 1))) {
+      if (from.bytesize() <= 0 || uint64_t(from.bytesize()) > LARGEST_STRUCT)
+        bad(object.name, "has a size out of range");
+      if (from.minalign() <= 0 || uint32_t(from.minalign()) > LARGEST_ALIGN ||
+          (from.minalign() & (from.minalign() - 1))) {
         bad(object.name, "has an alignment that is none");
       }
       object.size = uint32_t(from.bytesize());
@@ -145,12 +148,14 @@ class Reader {
   }
 
   const Object *object_of(const reflection::Type &type, const std::string &where) {
-    if (type.index() < 0 || size_t(type.index()) >= model_.objects.size()) bad(where, "is of a type that does not exist");
+    if (type.index() < 0 || size_t(type.index()) >= model_.objects.size())
+      bad(where, "is of a type that does not exist");
     return &model_.objects[size_t(type.index())];
   }
 
   const Enum *enum_of(const reflection::Type &type, const std::string &where) {
-    if (type.index() < 0 || size_t(type.index()) >= model_.enums.size()) bad(where, "is of an enum that does not exist");
+    if (type.index() < 0 || size_t(type.index()) >= model_.enums.size())
+      bad(where, "is of an enum that does not exist");
     return &model_.enums[size_t(type.index())];
   }
 
@@ -269,10 +274,10 @@ class Reader {
     if (from.offset64()) bad(where, "uses 64-bit offsets, which flatdb does not support");
     if (!in_struct && to.offset != 4 + 2 * to.id) bad(where, "has an offset that is not that of its id");
     if (!in_struct && base == reflection::Array) bad(where, "is an array, which only structs have");
-    if (in_struct && (base == reflection::String || base == reflection::Vector || base == reflection::Union ||
-                      base == reflection::UType || to.type.element == reflection::String ||
-                      to.type.element == reflection::Union || to.type.element == reflection::UType ||
-                      (to.type.object && !to.type.object->is_struct))) {
+    if (in_struct &&
+        (base == reflection::String || base == reflection::Vector || base == reflection::Union ||
+         base == reflection::UType || to.type.element == reflection::String || to.type.element == reflection::Union ||
+         to.type.element == reflection::UType || (to.type.object && !to.type.object->is_struct))) {
       bad(where, "is of a type that structs do not have");
     }
     if (to.required && (to.optional || is_scalar(base) || in_struct)) bad(where, "cannot be required");
@@ -282,7 +287,8 @@ class Reader {
       bad(where, "cannot be a key");
     }
     for (const auto &attribute : to.attributes) {
-      if (attribute.first == "hash" && !is_hash(attribute.second, base == reflection::Vector ? to.type.element : base)) {
+      if (attribute.first == "hash" &&
+          !is_hash(attribute.second, base == reflection::Vector ? to.type.element : base)) {
         bad(where, "has an attribute hash that is none for its type");
       }
     }
@@ -404,8 +410,9 @@ class Writer {
     auto name = builder_.CreateSharedString(from.name);
     auto type_at = type(from.type);
     auto attributes_at = attributes(from.attributes);
-    return reflection::CreateField(builder_, name, type_at, from.id, from.offset, from.default_integer, from.default_real,
-                                   from.deprecated, from.required, from.key, attributes_at, 0, from.optional);
+    return reflection::CreateField(builder_, name, type_at, from.id, from.offset, from.default_integer,
+                                   from.default_real, from.deprecated, from.required, from.key, attributes_at, 0,
+                                   from.optional);
   }
 
   flatbuffers::Offset<reflection::Enum> enumeration(const Enum &from) {

@@ -8,7 +8,8 @@
 
 namespace flatdb {
 
-/* As the Unicode standard's table of well-formed byte sequences: nothing overlong, no surrogates, nothing past U+10FFFF. */
+/* As the Unicode standard's table of well-formed byte sequences: nothing overlong, no surrogates, nothing past
+ * U+10FFFF. */
 inline bool is_utf8(std::string_view text) {
   const auto *at = reinterpret_cast<const uint8_t *>(text.data());
   const uint8_t *end = at + text.size();

@@ -1,6 +1,6 @@
-/* Whether a record is what its schema says, in one pass over all that its root reaches. The rules are those of FlatBuffers'
- * own verifier, with these differences: members of a union are found by their value and not by their place, nothing is
- * read before it is known to be inside, and the record may be at any address. */
+/* Whether a record is what its schema says, in one pass over all that its root reaches. The rules are those of
+ * FlatBuffers' own verifier, with these differences: members of a union are found by their value and not by their
+ * place, nothing is read before it is known to be inside, and the record may be at any address. */
 #include "record.h"
 
 namespace flatdb {
@@ -10,8 +10,8 @@ void bad_record(const char *what) { fail(FLATDB_BAD_RECORD, std::string("the rec
 namespace {
 
 constexpr unsigned DEEPEST = 64; /* tables in tables */
-/* Parts that are looked at, beyond one for each byte: a small record can name the same table over and over, and what is in
- * that table too. */
+/* Parts that are looked at, beyond one for each byte: a small record can name the same table over and over, and what is
+ * in that table too. */
 constexpr uint64_t MOST_REPEATED = 1000000;
 
 class Verifier {
@@ -70,7 +70,7 @@ class Verifier {
   }
 
   void member(uint32_t target, const Enum &enumeration, uint8_t value, unsigned depth) {
-    if (!value) return;  /* unset: nobody looks at it */
+    if (!value) return; /* unset: nobody looks at it */
     const EnumValue *member = enumeration.find(value);
     if (!member) bad_record("a union is of a type that the schema does not know");
     if (member->type.base == reflection::String) {
