@@ -3,11 +3,13 @@
     python demo.py PYTHON EXAMPLES
 
 PYTHON is the clean environment's interpreter, which has the four wheels; this script itself needs rich, and setuptools
-and a C compiler (``cc``, else ziglang) to build the two native readers.
+and a C compiler (``cc``, else ziglang) to build the native readers. The export to Arrow is by this script's own
+interpreter, where that has the wheels and pyarrow: the clean environment has nothing but what the wheels need.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shlex
@@ -52,15 +54,15 @@ def compiler() -> list[str]:
     return ["cc"] if shutil.which("cc") else [sys.executable, "-m", "ziglang", "cc"]
 
 
-def steps(python: str, folder: Path) -> Iterator[dict[str, Any]]:
-    """Run the example; each step as it is done."""
-    command = [python, str(Path(__file__).with_name("unicode_db.py")), str(folder)]
+def steps(python: str, script: str, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Run an example; each step as it is done."""
+    command = [python, str(Path(__file__).with_name(script)), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             yield json.loads(line)
     if process.returncode:
-        raise SystemExit(f"the example failed with exit status {process.returncode}")
+        raise SystemExit(f"{script} failed with exit status {process.returncode}")
 
 
 def output(*command: str, **options: Any) -> str:
@@ -110,6 +112,23 @@ def c_extension(python: str, project: Path, databases: list[Path]) -> dict[str, 
     return found
 
 
+def table_reader(python: str, source: Path, folder: Path) -> str:
+    """Compile the reader of tables into a library, against the installed headers and libflatdb."""
+    flags = output(python, "-m", "liblmdb_wheel", "--cflags", "--libs")
+    script = "from flatc_wheel import flatdb; print(flatdb.include_dir()); print(flatdb.library_path('0.9'))"
+    include, library = output(python, "-c", script).splitlines()
+    reader = str(folder / "table_reader.so")
+    output(*compiler(), "-O2", "-shared", "-fPIC", str(source), *shlex.split(flags), f"-I{include}", library,
+           "-o", reader)  # fmt: skip
+    return reader
+
+
+def has_arrow() -> bool:
+    """Whether this interpreter can hand tables over to Arrow: PyPy has no pyarrow, and the wheels may not be here."""
+    needed = ("pyarrow", "lmdb_bindings", "flatc_wheel")
+    return all(importlib.util.find_spec(name) is not None for name in needed)
+
+
 def right_aligned(*columns: str, title: str) -> Table:
     table = Table(*columns, title=title, title_justify="left")
     for column in table.columns[1:]:
@@ -133,7 +152,7 @@ def main(python: str, examples: Path) -> None:
 
     written = 0
     with console.status("running the example"):
-        for step in steps(python, folder):
+        for step in steps(python, "unicode_db.py", str(folder)):
             row(step["step"], step["seconds"], step["records"], step["bytes"])
             console.print(f"  {step['step']}: {step['seconds']:.1f} s")
             written = max(written, step["records"])
@@ -153,6 +172,18 @@ def main(python: str, examples: Path) -> None:
     else:
         console.print("  C extension: left out, since this Python has no Python.h (Debian: python3-dev)")
     user("C program (DT_NEEDED)", *program["library"])
+    with console.status("compiling the reader of tables"):
+        reader = table_reader(python, examples / "table_reader" / "table_reader.c", folder)
+    runs = [(python, [str(folder), reader])]
+    if has_arrow():
+        runs.append((sys.executable, [str(folder)]))
+    else:
+        console.print("  Arrow: left out, since the tools' environment has no pyarrow")
+    with console.status("running the example of tables"):
+        for interpreter, arguments in runs:
+            for step in steps(interpreter, "unicode_table.py", *arguments):
+                row(step["step"], step["seconds"], step["records"], step["bytes"])
+                console.print(f"  {step['step']}: {step['seconds']:.1f} s")
     if counts != {written}:
         raise SystemExit(f"{written} records were written, and the native readers count {sorted(counts)}")
     for table in (work, users):

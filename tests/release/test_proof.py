@@ -421,8 +421,32 @@ def test_bad_import_libraries_fail(tmp_path: Path) -> None:
     assert outcome(good, "origin").verdict == "passed"
 
 
+# words of the fault by check, what a libflatdb needs beside the C library
+NEEDS: tuple[tuple[dict[str, str], tuple[str, ...]], ...] = (
+    ({"needed": "lib/libflatdb.so.0 does not need liblmdb.so.0"}, ()),
+    ({"needed": "lib/libflatdb.so.0 needs liblmdb.so.1"}, ("liblmdb.so.0", "liblmdb.so.1")),
+    ({"needed": "lib/libflatdb.so.0 needs libfoo.so.1", "auditwheel": "auditwheel says linux_"},
+     ("liblmdb.so.0", "libfoo.so.1")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "libraries"), NEEDS, ids=[", ".join(libraries) for _, libraries in NEEDS])
+def test_a_library_that_needs_anothers_wheel_wrongly_fails(
+    words: dict[str, str], libraries: tuple[str, ...], compile_c: Callable[..., Path], tmp_path: Path
+) -> None:
+    """What is in no system is allowed by name alone: the engine that a libflatdb is over, and no other."""
+    flatc = Parts.of(built("flatc_wheel"))
+    stand_ins = [compile_c("", tmp_path / "needed" / name, *BARE, f"-Wl,-soname,{name}") for name in libraries]
+    source = "#include <string.h>\nint flatdb_x(const char *s) { return strlen(s); }"
+    flags = ["-shared", "-s", "-Wl,-soname,libflatdb.so.0", "-Wl,--no-as-needed", *stand_ins]
+    flatc.files["flatc_wheel/lib/libflatdb.so.0"] = compile_c(source, tmp_path / "library.so", *flags).read_bytes()
+    wheel = flatc.write(tmp_path)
+    for check, fault in words.items():
+        assert_fails(wheel, check, fault)
+
+
 def test_a_static_program_that_needs_a_library_fails(compile_c: Callable[..., Path], tmp_path: Path) -> None:
-    """What is tagged for both C libraries needs neither, and no dynamic loader."""
+    """What is for both C libraries needs neither, and no dynamic loader."""
     flatc = Parts.of(built("flatc_wheel"))
     [script] = [path for path in flatc.files if path.endswith("/scripts/flatc")]
     flatc.files[script] = compile_c("int main(void) { return 0; }", tmp_path / "flatc", "-fPIE", "-pie").read_bytes()

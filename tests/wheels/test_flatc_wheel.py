@@ -1,4 +1,4 @@
-"""The compiler's wheel as it is shipped: a static executable in the scripts folder, with every licence in it."""
+"""The compiler's wheel as it is shipped: a static executable in the scripts folder, libflatdb, and every licence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Proved = Callable[..., None]
 
 
 def test_one_executable_is_for_both_c_libraries(proved: Proved) -> None:
-    """It needs no library and no dynamic loader, and the tag has both."""
+    """It needs no library and no dynamic loader; what is tagged for one of them is libflatdb beside it."""
     proved("flatc_wheel", "tag", "contents", "needed", "auditwheel")
 
 

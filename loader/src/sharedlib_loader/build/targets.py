@@ -127,7 +127,7 @@ _LIBCS: dict[str, Libc] = {"darwin": "libSystem", "win32": "UCRT"}
 
 
 def for_executables(target: Target) -> Target:
-    """The platform for executables that link nothing: on Linux with musl inside, whatever C library the wheel is for."""
+    """The platform for executables that link nothing: on Linux with musl inside, for either C library."""
     if target.static is None:
         return target
     return replace(target, libc="musl", triple=target.static)
