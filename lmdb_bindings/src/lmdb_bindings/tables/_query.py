@@ -143,7 +143,7 @@ class Query(Exports, Generic[K, V, T]):
             return ((decode_key(key), decode(data)) for key, data in scan())
         if table._reader is None and not txn._write:
             return self._read_by_index(table, txn)
-        value_of = self._value_of(table, txn)
+        value_of = self._value_of(table)
         if self._give == "values":
             return map(value_of, self._record_keys(txn))
         return ((decode_key(key), value_of(key)) for key in self._record_keys(txn))
@@ -170,9 +170,8 @@ class Query(Exports, Generic[K, V, T]):
         """The keys of the records, as they are stored."""
         return self._scan(txn)(values=False) if self._index is None else self._scan(txn)(keys=False)
 
-    def _value_of(self, table: Table[K, V], txn: Transaction) -> Callable[[bytes], V]:
+    def _value_of(self, table: Table[K, V]) -> Callable[[bytes], V]:
         """What looks up the value of a record that must be there."""
-        del txn
         find, index = table._find, self._index
 
         def value_of(key: bytes) -> V:
@@ -223,7 +222,7 @@ class Query(Exports, Generic[K, V, T]):
         return [bytes(key) for key in self._limited_to(min(left, _BATCH))._record_keys(txn)]
 
     def __bool__(self) -> bool:
-        return self.first() is not None
+        return self.keys().first() is not None
 
 
 _MISSING = object()
