@@ -209,6 +209,13 @@ def fuzz(session: nox.Session) -> None:
     session.run(PYTHON, "-m", "tests.stress.flatdb_fuzz", *session.posargs, external=True)
 
 
+@nox.session(name="kill-import")
+def kill_import(session: nox.Session) -> None:
+    """Kill flatdb's import at random moments, and restart it; ``nox -s kill-import -- --kills 50``."""
+    build(session)
+    session.run(PYTHON, "-m", "tests.stress.flatdb_kill", *session.posargs, external=True)
+
+
 @nox.session
 def constraints(session: nox.Session) -> None:
     """Pin every development tool by version and hash, and what the benchmarks compare with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_file_cut_at_any_byte_fails_or_has_only_whole_records(place: Place, fo
 def test_a_file_with_any_byte_changed_fails_or_has_records(place: Place, form: str) -> None:
     """What is stored is always what the schema says, whatever the text was."""
     data = FORMS[form].encode()
-    for position in range(0, len(data)):
+    for position in range(len(data)):
         byte = b'{]"\\,\n\0\xff'[position % 8]
         mutated = data[:position] + bytes([byte]) + data[position + 1 :]
         try:
@@ -166,8 +167,6 @@ def test_values_larger_than_the_blocks_that_are_read(place: Place) -> None:
 
 def test_input_from_a_pipe_is_stored_and_not_remembered(place: Place) -> None:
     """A pipe has no size, and cannot be read again."""
-    import os
-
     reading, writing = os.pipe()
     os.write(writing, FORMS["NDJSON"].encode())
     os.close(writing)

@@ -123,7 +123,9 @@ class _Callbacks:
         self, progress: Callable[[Counts], object] | None, problem: Callable[[str, str], object] | None = None
     ) -> None:
         self.raised: BaseException | None = None
-        self.progress = _PROGRESS() if progress is None else _PROGRESS(lambda _, counts: self._call(progress, counts[0]))
+        self.progress = (
+            _PROGRESS() if progress is None else _PROGRESS(lambda _, counts: self._call(progress, counts[0]))
+        )
         self.problem = _PROBLEM() if problem is None else _PROBLEM(
             lambda _, key, text: self._call(problem, key.decode("utf-8", "replace"), text.decode("utf-8", "replace"))
         )  # fmt: skip
@@ -131,7 +133,7 @@ class _Callbacks:
     def _call(self, function: Callable[..., object], *arguments: object) -> int:
         try:
             return int(bool(function(*arguments)))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (also an interrupt: it is raised again behind C)
             self.raised = error
             return 1
 

@@ -187,7 +187,10 @@ def _check(options: argparse.Namespace) -> int:
 def _reindex(options: argparse.Namespace) -> int:
     _must_exist(options.env)
     library = _native.Library(_engine(options.env))
-    with library.open(options.env, flags=_flags(options.env)) as env, _Progress("read", quiet=options.quiet) as progress:
+    with (
+        library.open(options.env, flags=_flags(options.env)) as env,
+        _Progress("read", quiet=options.quiet) as progress,
+    ):
         env.reindex(options.table, options.index, counts=progress.counts, progress=progress)
         progress.say(f"{options.table}: {options.index or 'all indexes'} made anew")
     return 0
@@ -213,7 +216,9 @@ def _engine(path: str, asked: str | None = None, *, make: bool = False) -> str:
     found = data_format.engine_of(path)
     if found is not None:
         if asked not in (None, found):
-            raise CommandError(f"{path} is of engine {found}, not {asked}: leave out --engine, or name a new environment")
+            raise CommandError(
+                f"{path} is of engine {found}, not {asked}: leave out --engine, or name a new environment"
+            )
         return found
     if make:
         os.makedirs(path, exist_ok=True)
@@ -327,25 +332,35 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     command = _command(commands, "import", _import, "store the records of a JSON file, all or from where it stopped")
-    command.add_argument("file", metavar="FILE", help="one JSON array, or values one behind the other, such as NDJSON; -: stdin")
+    command.add_argument(
+        "file", metavar="FILE", help="one JSON array, or values one behind the other, such as NDJSON; -: stdin"
+    )
     command.add_argument("--schema", metavar="FILE", help="of the records, .fbs or .bfbs; by default the table's own")
     command.add_argument("-I", dest="include", metavar="FOLDER", action="append", default=[],
                          help="where the schema's include statements are looked up")  # fmt: skip
-    command.add_argument("--root", metavar="NAME", help="the table of the schema that records are; by default its root_type")
-    command.add_argument("--key", metavar="EXPR", help="what keys are made of, such as country,name or id:uuid; by default "
-                         'the field with the attribute key, else records are numbered, as with ""')  # fmt: skip
-    command.add_argument("--index", metavar="NAME=EXPR", action="append", default=[], help="a secondary index of a new table")
-    command.add_argument("--unique", metavar="NAME=EXPR", action="append", default=[], help="one that has a key only once")
+    command.add_argument(
+        "--root", metavar="NAME", help="the table of the schema that records are; by default its root_type"
+    )
+    command.add_argument("--key", metavar="EXPR", help="what keys are made of, such as country,name or id:uuid; by "
+                         'default the field with the attribute key, else records are numbered, as with ""')  # fmt: skip
+    command.add_argument(
+        "--index", metavar="NAME=EXPR", action="append", default=[], help="a secondary index of a new table"
+    )
+    command.add_argument(
+        "--unique", metavar="NAME=EXPR", action="append", default=[], help="one that has a key only once"
+    )
     command.add_argument("--on-duplicate", choices=list(_native.DUPLICATES), default="refuse",
                          help="what becomes of a record whose key is there already (default: refuse)")  # fmt: skip
     command.add_argument("--skip-bad", action="store_true", help="leave out what is no record, and say so")
     command.add_argument("--skip-unknown", action="store_true", help="leave out fields that the schema lacks")
     command.add_argument("--restart", action="store_true", help="from the file's beginning, also after an interruption")
-    command.add_argument("--batch", metavar="N", type=_count, default=0, help="records of a transaction (default: 100000)")
+    command.add_argument(
+        "--batch", metavar="N", type=_count, default=0, help="records of a transaction (default: 100000)"
+    )
     command.add_argument("--engine", choices=list(flatdb.LIBRARIES), help="of a new environment (default: "
                          f"{liblmdb_wheel.DEFAULT_ENGINE}); an existing one is recognised")  # fmt: skip
     command.add_argument("--map-size", metavar="SIZE", type=_map_size, default=0,
-                         help="bytes, or with K, M, G, T; it grows when it is full (default: the file's, or 1G)")  # fmt: skip
+                         help="bytes, or with K, M, G, T; it grows when full (default: the file's, or 1G)")  # fmt: skip
     command.add_argument("-q", "--quiet", action="store_true", help="errors alone")
 
     command = _command(commands, "export", _export, "write records as JSON")
@@ -358,7 +373,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-q", "--quiet", action="store_true", help="errors alone")
 
     command = _command(commands, "get", _get, "write the record of a key as JSON")
-    command.add_argument("key", metavar="KEY", help="as text; the parts of one that has several are separated by commas")
+    command.add_argument(
+        "key", metavar="KEY", help="as text; the parts of one that has several are separated by commas"
+    )
     command.add_argument("--index", metavar="NAME", help="the key is one of this index: all its records, one a line")
 
     command = _command(commands, "stat", _stat, "show the tables, or one of them", one_table=False)
