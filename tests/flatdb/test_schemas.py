@@ -187,6 +187,17 @@ def test_the_undamaged_schema_of_these_tests_is_accepted(library: Library) -> No
     assert library.schema(damaged(library, ("objects.0.bytesize", 8))).binary == binary
 
 
+@pytest.mark.parametrize(("old", "new"), [(b"fnv1a_32", b"fnv1a_64"), (b"fnv1a_32", b"nonsense"), (b"16\0", b"17\0")])
+def test_attributes_that_the_parser_acts_on_are_checked(library: Library, old: bytes, new: bytes) -> None:
+    """It calls a hash by its name without asking whether there is one."""
+    text = 'table T { h: uint (hash: "fnv1a_32"); b: [ubyte] (force_align: 16); } root_type T;'
+    binary = library.schema(text).binary
+    assert binary.count(old) == 1
+    with pytest.raises(FlatdbError, match=r"an attribute (hash|force_align) that is n") as caught:
+        library.schema(binary.replace(old, new))
+    assert caught.value.code == BAD_SCHEMA
+
+
 def test_a_truncated_binary_schema_is_refused(library: Library, everything: Schema) -> None:
     """At each length."""
     binary = everything.binary
