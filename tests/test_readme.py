@@ -6,6 +6,7 @@ Makefile: this very test is part of ``make test``.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "docs" / f"{name}.md" for name in ("binding", "installation", "native")]
+PAGES = [ROOT / "docs" / f"{name}.md" for name in ("binding", "installation", "native", "tables")]
 READMES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [ROOT / "CONTRIBUTING.md", *ROOT.glob("README.md"), *ROOT.glob("[a-z]*/README.md"), *PAGES]
@@ -53,6 +54,8 @@ def test_the_blocks_run(readme: str, tmp_path: Path, environment: dict[str, str]
             target = folder / name[1]
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
+        elif language == "json":
+            json.loads(text)
         elif language == "python":
             subprocess.run(["python", "-c", text], cwd=folder, env=environment, check=True)
         elif text.startswith("make "):
@@ -67,7 +70,14 @@ def test_there_are_blocks_to_run() -> None:
     """The pattern finds the blocks: the four distributions and the project each show how they are used."""
     found = {readme for readme in READMES if BLOCK.search((ROOT / readme).read_text())}
     distributions = {"loader", "liblmdb_wheel", "lmdb_bindings", "flatc_wheel"}
-    pages = {"README.md", "CONTRIBUTING.md", "docs/binding.md", "docs/installation.md", "docs/native.md"}
+    pages = {
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/binding.md",
+        "docs/installation.md",
+        "docs/native.md",
+        "docs/tables.md",
+    }
     assert found == {*pages, *(f"{folder}/README.md" for folder in distributions)}
 
 

@@ -48,7 +48,12 @@ def prototypes(engine: str = "1.0") -> dict[str, str]:
 
 def proof(engine: str) -> str:
     """C source that compiles only if every declaration, layout and number of the binding is the header's."""
-    lines = ['#include "lmdb_bulk.h"', '#include "flatdb.h"', "#include <stddef.h>", "typedef MDB_msg_func *mdb_msg_func;"]
+    lines = [
+        '#include "lmdb_bulk.h"',
+        '#include "flatdb.h"',
+        "#include <stddef.h>",
+        "typedef MDB_msg_func *mdb_msg_func;",
+    ]
     if engine == "1.0":
         lines += [
             '#include "lmdb_pages.h"',

@@ -327,6 +327,24 @@ static size_t read_rows(const lmdb_bulk_output *output, text *t)
     return count;
 }
 
+/* Read where strings are. */
+static void read_places(const lmdb_bulk_output *output, text *t)
+{
+    size_t i, size = 0;
+    for (i = 0; i < output->count; i++) {
+        if (output->what & LMDB_BULK_KEYS) {
+            text_add(t, ((MDB_val *)output->keys.data)[i]);
+            size += ((MDB_val *)output->keys.data)[i].mv_size;
+        }
+        if (output->what & LMDB_BULK_VALUES) {
+            text_add(t, ((MDB_val *)output->values.data)[i]);
+            size += ((MDB_val *)output->values.data)[i].mv_size;
+        }
+    }
+    SAME(output->stream_size, size);
+    CHECK(size <= output->capacity || output->count == 1);
+}
+
 static size_t FIELDS[2] = {LMDB_BULK_FIELD, LMDB_BULK_FIELD}; /* of the rows in the outputs that follow */
 
 /* Buffers of exactly this capacity and limit. */
@@ -342,6 +360,14 @@ static lmdb_bulk_output new_output(unsigned int format, unsigned int what, size_
         output.capacity = capacity;
         output.keys.capacity = FIELDS[0];
         output.values.capacity = FIELDS[1];
+        return output;
+    }
+    if (format == LMDB_BULK_PLACES) {
+        output.capacity = capacity;
+        if (what & LMDB_BULK_KEYS)
+            output.keys.data = malloc(limit * sizeof(MDB_val));
+        if (what & LMDB_BULK_VALUES)
+            output.values.data = malloc(limit * sizeof(MDB_val));
         return output;
     }
     output.keys.capacity = output.values.capacity = capacity;
@@ -370,6 +396,8 @@ static void take_output(lmdb_bulk_output *output, text *t)
             SAME(output->stream_size, 0);
     } else if (output->format == LMDB_BULK_ROWS) {
         SAME(read_rows(output, t), output->count * strings);
+    } else if (output->format == LMDB_BULK_PLACES) {
+        read_places(output, t);
     } else {
         for (i = 0; i < output->count; i++) {
             lmdb_bulk_column *columns[] = {&output->keys, &output->values};
@@ -545,7 +573,7 @@ static void scan_capacities(void)
         for (capacity = 0; capacity < 40000; capacity += capacity < 320 ? 1 : capacity / 3)
             for (what = 1; what < 4; what++)
                 for (flags = 0; flags < 16; flags = flags ? flags + 7 : 1) /* 0, REVERSE, NODUP, both */
-                    for (format = 0; format < 4; format += format == 2 ? 1 : 2)
+                    for (format = 0; format <= LMDB_BULK_PLACES; format += format >= 2 ? 1 : 2)
                         check_scan(&db, db.records[3].key, NONE, flags == 15 ? 9 : flags, SIZE_MAX, format, what,
                                    capacity, 1000);
         close_env(&db);
@@ -1142,6 +1170,7 @@ static void get_many_capacities(void)
                 for (what = 1; what < 4; what++) {
                     check_get(&db, keys, 60, LMDB_BULK_MARSHAL, FLAGS[f], NULL, LMDB_BULK_PICKLE, what, capacity, 50);
                     check_get(&db, keys, 60, LMDB_BULK_COLUMNS, FLAGS[f], NULL, LMDB_BULK_ROWS, what, capacity, 50);
+                    check_get(&db, keys, 60, LMDB_BULK_COLUMNS, FLAGS[f], NULL, LMDB_BULK_PLACES, what, capacity, 50);
                     check_get(&db, keys, 60, LMDB_BULK_COLUMNS, FLAGS[f], cursor, LMDB_BULK_COLUMNS, what, capacity,
                               capacity % 7 + 1);
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -36,3 +37,18 @@ def opened(engine: int, tmp_path: Path) -> Iterator[Callable[..., lmdb.Environme
 def env(opened: Callable[..., lmdb.Environment]) -> lmdb.Environment:
     """One empty environment."""
     return opened()
+
+
+@pytest.fixture
+def rewrite_entry(env: lmdb.Environment) -> Callable[..., None]:
+    """Change fields of a table's entry in the catalog, as another program may: ``rewrite_entry("users", format=2)``."""
+
+    def rewrite_entry(name: str, **fields: Any) -> None:
+        catalog = env.open_db(b"__tables__")
+        with env.begin(catalog, write=True) as txn:
+            entry = {**json.loads(txn.get(name.encode(), b"{}")), **fields}
+            txn.put(
+                name.encode(), json.dumps({key: value for key, value in entry.items() if value is not ...}).encode()
+            )
+
+    return rewrite_entry

@@ -170,7 +170,8 @@ def test_it_reads_what_flatc_and_the_runtime_write(tmp_path: Path) -> None:
 
 def test_flatc_reads_what_it_writes(tmp_path: Path) -> None:
     """The bytes are a FlatBuffer for everybody."""
-    (tmp_path / "record.bin").write_bytes(CODEC.encode(FULL))
+    finite = {name: value for name, value in FULL.items() if name not in ("infinite", "doubles")}
+    (tmp_path / "record.bin").write_bytes(CODEC.encode(finite))  # flatc has no JSON for infinities
     options = ["--json", "--strict-json", "--raw-binary", "-o", str(tmp_path), str(SCHEMA), "--", "record.bin"]
     flatc(*options, cwd=tmp_path)
     found = json.loads((tmp_path / "record.json").read_text())
@@ -319,40 +320,6 @@ def test_indexes_read_the_fields_of_records(env: lmdb.Environment) -> None:
     assert list(table.by("i32").range().keys()) == [2]
     assert CODEC.field(FULL, ("any", "class")) == 4
     assert CODEC.field(FULL, ("leaf", "nothing")) is CODEC.field(FULL, ("text", "x")) is None
-
-
-# -- classes that flatc generated --------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def leaf_class(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The class of ``Leaf`` that flatc generates."""
-    folder = tmp_path_factory.mktemp("generated")
-    flatc("--python", "--gen-onefile", "-o", str(folder), str(SCHEMA))
-    [file] = folder.glob("*.py")
-    namespace: dict[str, Any] = {"__name__": "generated"}
-    exec(compile(file.read_text(), file, "exec"), namespace)
-    return namespace["Leaf"]
-
-
-def test_generated_classes_read_in_place(env: lmdb.Environment, leaf_class: Any) -> None:
-    """They are given for each value, bound to a transaction or not, and keep the snapshot that they were read in."""
-    codec = FlatBuffers(SCHEMA, root="tests.everything.Leaf", reader=leaf_class)
-    table = Table(env, "leaves", key=keys.uint8, value=codec, indexes={"name": Index("name", keys.string)})
-    table[1] = {"name": "one", "children": [{"name": "child"}]}
-    assert type(table[1]) is leaf_class
-    assert table[1].Name() == b"one"
-    with table.begin() as snapshot:
-        leaf = snapshot[1]
-        assert isinstance(leaf._tab.Bytes, memoryview)
-        assert snapshot.get(2) is None
-    table[1] = {"name": "two"}
-    assert (leaf.Name(), leaf.Children(0).Name(), table[1].Name()) == (b"one", b"child", b"two")
-    table[3] = leaf
-    assert [leaf.Name() for leaf in table.by("name").range().values()] == [b"one", b"two"]
-    del leaf
-    plain = Table(env, "leaves")
-    assert plain[3].name == "one"
 
 
 # -- damaged bytes -----------------------------------------------------------------------------------------------------
@@ -510,7 +477,8 @@ def test_a_schema_that_breaks_the_records_is_refused(env: lmdb.Environment) -> N
     """With the rules' own words; nothing is changed. So is another root."""
     table_of(env, OLD)[1] = {"a": 7}
     with pytest.raises(
-        MismatchError, match=r"table 't': its records, by version 1 of its schema, cannot be read .* T\.a was of type int"
+        MismatchError,
+        match=r"table 't': its records, by version 1 of its schema, cannot be read .* T\.a was of type int",
     ):
         table_of(env, OTHER)
     with pytest.raises(MismatchError, match="its records are T, not U"):

@@ -8,6 +8,10 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import lmdb_bindings as lmdb
 from lmdb_bindings._scan import Scan
+from lmdb_bindings.tables import Table
+from lmdb_bindings.tables._lookup import Lookup
+from lmdb_bindings.tables._query import Query
+from lmdb_bindings.tables._views import TableItems, TableKeys, TableValues
 
 T = TypeVar("T")
 
@@ -21,13 +25,17 @@ def assert_type(value: T, kind: Any) -> T:
 def fits(value: Any, kind: Any) -> bool:
     """Whether a value is of a type: exactly, so that a bool is no int."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
+    if kind is Any:
+        return True
     if origin is UnionType:
         return any(fits(value, argument) for argument in arguments)
     if origin is tuple:
         return type(value) is tuple and len(value) == len(arguments) and all(map(fits, value, arguments))
-    if origin in (list, Iterator, Scan):
+    if origin in (list, Iterator, Scan, Query):
         items = list(value)
-        return isinstance(value, origin) and bool(items) and all(fits(item, arguments[0]) for item in items)
+        return isinstance(value, origin) and bool(items) and all(fits(item, arguments[-1]) for item in items)
+    if origin in (Table, Lookup, TableKeys, TableValues, TableItems, dict):
+        return isinstance(value, origin)
     if origin is lmdb.Transaction and arguments:
         return type(value) is origin and _gives(value.cursor(), arguments[0])
     if origin is lmdb.Cursor:

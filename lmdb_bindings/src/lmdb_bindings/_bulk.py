@@ -226,7 +226,7 @@ class Scan:
         rc = self._library.lib.lmdb_bulk_scan_next(scan, output)
         if rc and rc != c.NOTFOUND and not output.count:
             raise error("mdb_cursor_get", rc)
-        return Places(output.count, keys, values)
+        return Places(output.count, keys, values, output.stream_size)
 
     def unmark_end(self, cursor: Any) -> None:
         """Let LMDB forget that the cursor has met the end: see :meth:`_plain.Scan.unmark_end`."""
@@ -309,7 +309,7 @@ def get_places(txn: Transaction, dbi: int, keys: Sequence[bytes]) -> Places:
         output.capacity = _ALL
         if rc := library.lib.lmdb_bulk_get_many(bulk, source.input, b.MISSING, output):
             raise at_record(source.input.done, error("mdb_cursor_get", rc))
-        return Places(output.count, found, values)
+        return Places(output.count, found, values, output.stream_size)
     finally:
         _put_back(library, source)
 

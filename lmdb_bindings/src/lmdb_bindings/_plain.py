@@ -48,12 +48,14 @@ class Places:
         records: how many.
         keys: the places of the keys, an array of ``MDB_val``.
         values: those of the values.
+        size: bytes of all of them.
     """
 
-    __slots__ = ("_pinned", "keys", "records", "values")
+    __slots__ = ("_pinned", "keys", "records", "size", "values")
 
-    def __init__(self, records: int, keys: Any, values: Any, pinned: Any = None) -> None:
+    def __init__(self, records: int, keys: Any, values: Any, size: int, pinned: Any = None) -> None:
         self.records = records
+        self.size = size
         self.keys = keys
         self.values = values
         self._pinned = pinned
@@ -69,7 +71,7 @@ def places_of(keys: Sequence[bytes], values: Sequence[bytes]) -> Places:
             pinned.append(_memory.point(column[place], string))
         return column
 
-    return Places(len(keys), column(keys), column(values), pinned)
+    return Places(len(keys), column(keys), column(values), sum(map(len, (*keys, *values))), pinned)
 
 
 class Scan:

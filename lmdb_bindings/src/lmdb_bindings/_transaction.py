@@ -475,10 +475,10 @@ class Transaction(Owner, Generic[V]):
     def _close_windows(self) -> None:
         """Let nobody read records in place from now on; what cannot be taken back counts as views."""
         snapshot, self._snapshot = self._snapshot, None
-        for window in [] if snapshot is None else snapshot.close():
+        for exporter in () if snapshot is None else snapshot.close():
             if self._views is None:
                 self._views = LiveViews()
-            self._views.watch(window.obj)
+            self._views.watch(exporter)
 
     def _leave(self) -> None:
         """Let the environment know that it has ended. Done again where a handler of a signal raises in the middle."""

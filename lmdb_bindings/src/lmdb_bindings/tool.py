@@ -7,6 +7,7 @@ name, are left open when :func:`main` returns, for the interactive console and f
 from __future__ import annotations
 
 import code
+import json
 import optparse
 import os
 import sys
@@ -25,7 +26,7 @@ from lmdb_bindings._transaction import Transaction
 from lmdb_bindings._watch import delta
 from lmdb_bindings._watch import find_diskstat as _find_diskstat
 from lmdb_bindings._xxd import isprint, xxd
-from lmdb_bindings.errors import NotFoundError
+from lmdb_bindings.errors import DbsFullError, NotFoundError
 
 __all__ = [
     "COMMANDS", "DB", "ENV", "db_map_from_args", "delta", "die", "dump_cursor_to_fp", "isprint", "main", "make_parser",
@@ -360,6 +361,27 @@ def cmd_stat(opts: Options, args: list[str]) -> None:
     print(pformat(_env().info()))
 
 
+def cmd_tables(opts: Options, args: list[str]) -> None:
+    path = args[0] if len(args) == 1 else opts.env
+    if not path or len(args) > 1:
+        die('"tables" takes one environment (see --help)')
+    from lmdb_bindings.tables import TableError, _listing
+
+    with Environment(path, map_size=0, subdir=not opts.use_single_file, readonly=True, create=False,
+                     max_dbs=opts.max_dbs) as env:  # fmt: skip
+        try:
+            found = _listing.tables(env)
+        except TableError as problem:
+            die("tables: %s", problem)
+        except DbsFullError:
+            die("tables: there are more databases than --max-dbs=%d", opts.max_dbs)
+    if opts.json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    for line in _listing.lines(found):
+        print(line)
+
+
 def cmd_watch(opts: Options, args: list[str]) -> None:
     del args
     env = _env()
@@ -436,6 +458,10 @@ COMMANDS = {
     ),
     "shell": Command(cmd_shell, "Open a console in which ENV is the environment."),
     "stat": Command(cmd_stat, "Show statistics of an environment."),
+    "tables": Command(
+        cmd_tables, "Show the tables, their types, sizes and indexes.", "[-s] ENV [--json]",
+        "Bytes are those of the pages.", opens=False,
+    ),
     "verify": Command(
         cmd_verify, "Check a data file without LMDB, before it is trusted.", "[-s] PATH",
         "Exit status 1 where something is wrong with it.", opens=False,
@@ -487,6 +513,7 @@ _COMMAND_OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--delete": {"action": "append", "help": "key to delete"},
     },
     '"readers" command': {"-c --clean": {**_FLAG, "help": "Clean stale readers (default: no)"}},
+    '"tables" command': {"--json": {**_FLAG, "help": "Show them as JSON"}},
     '"watch" command': {
         "--csv": {**_FLAG, "help": "Generate CSV instead of terminal output"},
         "--interval": {"type": "int", "default": 1, "help": "Interval size in seconds (default: 1)"},

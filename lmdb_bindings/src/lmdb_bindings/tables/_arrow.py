@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings._scan import Scan
-from lmdb_bindings.tables._query import orphan
+from lmdb_bindings.tables._writing import orphan
 from lmdb_bindings.tables.flatbuffers import FlatBuffers
 
 if TYPE_CHECKING:
@@ -79,14 +79,14 @@ class _Native:
         return self._by_index(txn, batch)
 
     def _by_index(self, txn: Transaction, batch: int) -> Iterator[Any]:
-        table, keys = self._query._table, iter(self._query._record_keys(txn))
+        stored, index, keys = self._query._table._stored, self._query._index, iter(self._query._record_keys(txn))
         while wanted := [bytes(key) for key in islice(keys, batch)]:
             with txn._lock:
                 txn._live()
-                places: Places = txn._records.get_places(txn, txn._dbi(table._stored.database), wanted)
+                places: Places = txn._records.get_places(txn, txn._dbi(stored.database), wanted)
                 for place in range(places.records):
-                    if not places.values[place].mv_data:
-                        raise orphan(table, self._query._index, wanted[place])
+                    if index is not None and not places.values[place].mv_data:
+                        raise orphan(stored, index, wanted[place])
                 made = self._decode(places)
             yield made
 

@@ -9,7 +9,9 @@ from typing import Any
 
 from lmdb_bindings._database import _Database
 from lmdb_bindings._transaction import Transaction
+from lmdb_bindings.tables import keys
 from lmdb_bindings.tables.errors import DamagedError, MismatchError
+from lmdb_bindings.tables.keys import KeyCodec
 
 NAME = b"__tables__"
 
@@ -66,12 +68,13 @@ class Entry:
         if self.fields is not None:
             found["fields"] = self.fields
         found.update(value=self.value, **self.more)
-        found["indexes"] = {name: _without_none(asdict(index)) for name, index in self.indexes.items()}
+        found["indexes"] = {name: json_of_index(index) for name, index in self.indexes.items()}
         return json.dumps(found, ensure_ascii=False).encode()
 
 
-def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
+def json_of_index(index: IndexEntry) -> dict[str, Any]:
+    """What the catalog says of an index, as JSON has it."""
+    return {name: value for name, value in asdict(index).items() if value is not None}
 
 
 def parse(name: str, data: bytes) -> Entry:
@@ -95,10 +98,11 @@ def parse(name: str, data: bytes) -> Entry:
         raise MismatchError(f"{about} has {', '.join(unknown)}, of a newer version of lmdb_bindings or flatdb")
     more = {field: _typed(found, field, kind, about) for field, kind in _MORE.items() if field in found}
     indexes = _typed(found, "indexes", dict, about)
+    codec = _codec(found, about)
     entry = Entry(
-        key=_typed(found, "key", str, about),
+        key=codec.name,
         value=_typed(found, "value", str, about),
-        fields=_paths(found, about) if "fields" in found else None,
+        fields=_paths(found, codec, about) if "fields" in found else None,
         more=more,
         indexes={index: _parse_index(each, f"{about}: index {index!r}") for index, each in indexes.items()},
     )
@@ -114,10 +118,11 @@ def _parse_index(found: Any, about: str) -> IndexEntry:
         raise MismatchError(f"{about} has {', '.join(unknown)}, of a newer version of lmdb_bindings or flatdb")
     if ("fields" in found) == ("function" in found):
         raise DamagedError(f"{about} has either fields or a function")
+    codec = _codec(found, about)
     return IndexEntry(
-        key=_typed(found, "key", str, about),
+        key=codec.name,
         unique=_typed(found, "unique", bool, about),
-        fields=_paths(found, about) if "fields" in found else None,
+        fields=_paths(found, codec, about) if "fields" in found else None,
         function=_typed(found, "function", str, about) if "function" in found else None,
     )
 
@@ -129,10 +134,21 @@ def _typed(found: dict[str, Any], field: str, kind: type, about: str) -> Any:
     return value
 
 
-def _paths(found: dict[str, Any], about: str) -> tuple[str, ...]:
+def _codec(found: dict[str, Any], about: str) -> KeyCodec[Any]:
+    """The codec of keys; its name is said in one way, where another program may have left out spaces."""
+    name = _typed(found, "key", str, about)
+    try:
+        return keys.named(name)
+    except ValueError as problem:
+        raise DamagedError(f"{about}: {problem}") from None
+
+
+def _paths(found: dict[str, Any], codec: KeyCodec[Any], about: str) -> tuple[str, ...]:
     paths = _typed(found, "fields", list, about)
     if not all(type(path) is str and path for path in paths):
         raise DamagedError(f"{about}: fields are {paths!r}, and no list of names")
+    if paths and len(paths) != codec.width:
+        raise DamagedError(f"{about}: {len(paths)} fields as {codec.name}")
     return tuple(paths)
 
 
@@ -154,6 +170,11 @@ def check_name(name: str, what: str = "a table") -> bytes:
     return data
 
 
+def index_database(name: str, index: str) -> bytes:
+    """The name of an index's database."""
+    return f"{name}:{index}".encode()
+
+
 def read(txn: Transaction, catalog: _Database, name: str) -> bytes | None:
     """The entry of a table, as it is stored; None where there is no such table."""
     found = txn.get(name.encode(), None, catalog)
@@ -163,7 +184,7 @@ def read(txn: Transaction, catalog: _Database, name: str) -> bytes | None:
 def names(txn: Transaction, catalog: _Database) -> list[str]:
     """The names of the tables, in their order by bytes."""
     keys = (bytes(key) for key in txn.scan(catalog, values=False))
-    return [key.decode() for key in keys if not (_SCHEMA in key or _IMPORT in key)]
+    return [key.decode(errors="backslashreplace") for key in keys if not (_SCHEMA in key or _IMPORT in key)]
 
 
 def forget_imports(txn: Transaction, catalog: _Database, name: str) -> None:

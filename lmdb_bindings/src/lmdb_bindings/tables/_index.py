@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from lmdb_bindings._database import _Database
 from lmdb_bindings.tables._catalog import IndexEntry
+from lmdb_bindings.tables.errors import restated
 from lmdb_bindings.tables.keys import KeyCodec
 
 K = TypeVar("K")
@@ -66,7 +67,7 @@ class StoredIndex:
         lacks: the name of a function that nobody has given, so that the index cannot be kept; else empty.
     """
 
-    __slots__ = ("_longest", "_make", "database", "entry", "key", "lacks", "name")
+    __slots__ = ("_encode", "_longest", "_make", "database", "entry", "key", "lacks", "name")
 
     database: _Database
 
@@ -76,6 +77,7 @@ class StoredIndex:
         self.key = key
         self.lacks = "" if make is not None else str(entry.function)
         self._make: Any = make
+        self._encode = key.part if entry.fields is None else key.of_field
         self._longest = 0
 
     def open(self, database: _Database, longest: int) -> None:
@@ -92,9 +94,9 @@ class StoredIndex:
         if found is None:
             return None
         try:
-            data = self.key.part(found)
+            data = self._encode(found)
         except (TypeError, ValueError) as problem:
-            raise type(problem)(f"index {self.name!r}: {problem}") from None
+            raise restated(problem, f"index {self.name!r}") from None
         if len(data) > self._longest:
             raise ValueError(f"index {self.name!r}: a key of {len(data)} bytes is too long: {self._longest} at most")
         return data or None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lmdb_bindings.tables._query import Query, Within, beginning, between, orphan
+from lmdb_bindings.tables._query import Query, Within, beginning, between
+from lmdb_bindings.tables._writing import orphan
 from lmdb_bindings.tables.errors import TableError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Lookup(Generic[I, K, V]):
                 return default
             value = bound._find(raw, _MISSING)
         if value is _MISSING:
-            raise orphan(table, self._stored, raw)
+            raise orphan(table._stored, self._stored, raw)
         return value
 
     def key(self, key: I) -> K:
@@ -76,9 +77,7 @@ class Lookup(Generic[I, K, V]):
     def _record_key(self, bound: Table[K, V], key: I) -> bytes | None:
         index = self._stored
         if not index.entry.unique:
-            raise TableError(
-                f"index {index.name!r} is not unique: use by({index.name!r})[key], which gives all its records"
-            )
+            raise TableError(f"index {index.name!r} is not unique: by({index.name!r})[key] gives all records of a key")
         found = bound._live_txn().get(index.key.encode(key), None, index.database)
         return None if found is None else bytes(found)
 

@@ -11,12 +11,12 @@ from lmdb_bindings._database import _Database
 from lmdb_bindings._definition import ALL as ALL_FLAGS
 from lmdb_bindings._environment import Environment
 from lmdb_bindings._transaction import Transaction
-from lmdb_bindings.errors import DbsFullError, Error, NotFoundError
+from lmdb_bindings.errors import DbsFullError, Error, IncompatibleError, NotFoundError
 from lmdb_bindings.tables import _catalog, keys, values
 from lmdb_bindings.tables._catalog import Entry, IndexEntry
 from lmdb_bindings.tables._index import Index, StoredIndex, by_fields
 from lmdb_bindings.tables._writing import build
-from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
+from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError, restated
 from lmdb_bindings.tables.keys import KeyCodec
 from lmdb_bindings.tables.values import ValueCodec
 
@@ -172,33 +172,32 @@ class Stored:
             if env.readonly and entry != there:
                 missing = ", ".join(sorted(entry.indexes.keys() - there.indexes))
                 raise MismatchError(f"table {name!r} has no index {missing}, and the environment is read-only")
-        new = set(entry.indexes) - set(there.indexes if stored is not None else ())
+        new = entry.indexes.keys() - (there.indexes if stored is not None else {})
         if not may_write and (stored is None or new):
             return False
         self._resolve(entry)
         self.seen = stored or b""
-        self._open_databases(txn, create=may_write)
+        self.database = self._open_one(txn, self._name, 0, create=stored is None)
+        for index in self.indexes.values():
+            flags = 0 if index.entry.unique else c.DUPSORT
+            name_of_index = _catalog.index_database(name, index.name)
+            index.open(self._open_one(txn, name_of_index, flags, create=index.name in new), self.longest)
         if self.value.attach(self, txn, may_write=may_write) and not may_write:
             return False
         if may_write:
             self.write_entry(txn)
-            for index in new:
-                build(self, txn, self.indexes[index])
+            for each in new:
+                build(self, txn, self.indexes[each])
         return True
 
     def _resolve(self, entry: Entry) -> None:
         """Find the codecs, and what makes keys."""
         asked, name = self.asked, self.name
         self.entry = entry
-        try:
-            self.key = asked.key or keys.named(entry.key)
-            self.value = asked.value or values.of_entry(name, entry, trusted=asked.trusted)
-            self.key_of = by_fields(entry.fields, self.value.field) if entry.fields else None
-            self.indexes = {each: self._index(each, found) for each, found in entry.indexes.items()}
-        except ValueError as problem:
-            raise DamagedError(f"table {name!r}: its entry in the catalog: {problem}") from None
-        if entry.fields and len(entry.fields) != self.key.width:
-            raise DamagedError(f"table {name!r}: its entry in the catalog: {len(entry.fields)} fields as {entry.key}")
+        self.key = asked.key or keys.named(entry.key)
+        self.value = asked.value or values.of_entry(name, entry, trusted=asked.trusted)
+        self.key_of = by_fields(entry.fields, self.value.field) if entry.fields else None
+        self.indexes = {each: self._index(each, found) for each, found in entry.indexes.items()}
 
     def _index(self, name: str, entry: IndexEntry) -> StoredIndex:
         asked = self.asked.indexes.get(name)
@@ -210,31 +209,20 @@ class Stored:
             make = values.imported(str(entry.function))
         return StoredIndex(name, entry, key, make)
 
-    def _open_databases(self, txn: Transaction, *, create: bool) -> None:
-        try:
-            self.database = self._open_one(txn, self._name, 0, create=create)
-            for index in self.indexes.values():
-                flags = 0 if index.entry.unique else c.DUPSORT
-                index.open(self._open_one(txn, self.index_name(index.name), flags, create=create), self.longest)
-        except NotFoundError:
-            raise DamagedError(f"table {self.name!r}: the catalog has it, and a database of it is missing") from None
-
     def _open_one(self, txn: Transaction, name: bytes, flags: int, *, create: bool) -> _Database:
-        database = self.env.open_db(name, txn, create=create, dupsort=bool(flags))
+        """Open a database of the table, or make one: whatever is there already under its name is something else."""
+        about = f"table {self.name!r}: the database {name.decode()!r}"
+        try:
+            database = self.env.open_db(name, txn, create=create, dupsort=bool(flags))
+        except (NotFoundError, IncompatibleError):
+            raise DamagedError(f"{about} is missing, and the catalog has it") from None
         if database._flags & ALL_FLAGS != flags:
+            raise TableError(f"{about} is there, and was made for other things")
+        if create and txn.stat(database)["entries"]:
             raise TableError(
-                f"table {self.name!r}: the database {name.decode()!r} is there, and was made for other things"
-            )
-        if not self.seen and txn.stat(database)["entries"]:
-            raise TableError(
-                f"table {self.name!r}: the catalog lacks it, and the database {name.decode()!r} has records: drop that "
-                "database, or choose another name"
+                f"{about} has records, and the catalog lacks it: drop that database, or choose another name"
             )
         return database
-
-    def index_name(self, index: str) -> bytes:
-        """The name of an index's database."""
-        return self._name + b":" + index.encode()
 
     def write_entry(self, txn: Transaction) -> None:
         """Let the catalog say what the table is, if it does not."""
@@ -259,11 +247,13 @@ class Stored:
         if key is None:
             raise ValueError(f"table {self.name!r}: the key is made of {fields}, and the value lacks that")
         try:
-            made = self.key.encode(key)
+            made = self.key.of_field(key)
         except (TypeError, ValueError) as problem:
-            raise type(problem)(f"table {self.name!r}: the key is made of {fields}: {problem}") from None
-        if len(made) > self.longest:
-            raise ValueError(f"table {self.name!r}: a key of {len(made)} bytes is too long: {self.longest} at most")
+            raise restated(problem, f"table {self.name!r}: the key is made of {fields}") from None
+        if not 0 < len(made) <= self.longest:
+            raise ValueError(
+                f"table {self.name!r}: a key of {len(made)} bytes: it has 1 at least, {self.longest} at most"
+            )
         return made
 
     def check_key(self, key: bytes, data: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lmdb_bindings._range import check_limit, prefix_end
 from lmdb_bindings.tables._exports import Exports
-from lmdb_bindings.tables._writing import remove
-from lmdb_bindings.tables.errors import DamagedError
+from lmdb_bindings.tables._writing import orphan, remove
 from lmdb_bindings.tables.keys import KeyCodec
 
 if TYPE_CHECKING:
@@ -131,15 +131,31 @@ class Query(Exports, Generic[K, V, T]):
         decode_key = table._decode_key
         if self._give == "keys":
             return map(decode_key, self._record_keys(txn))
-        if self._index is None and table._reader is None:
+        if self._index is None and table._reader is not None:
+            read = table._reader.scan
+            if self._give == "values":
+                return read(self._scan(txn)(), keys=False)  # type: ignore[no-any-return]
+            return ((decode_key(key), value) for key, value in read(self._scan(txn)(), keys=True))
+        if self._index is None:
             decode, scan = table._decode, self._scan(txn)
             if self._give == "values":
                 return (decode(data) for data in scan(keys=False))
             return ((decode_key(key), decode(data)) for key, data in scan())
-        value_of = self._value_of(table, txn)
+        if table._reader is None and not txn._write:
+            return self._read_by_index(table, txn)
+        value_of = self._value_of(table)
         if self._give == "values":
             return map(value_of, self._record_keys(txn))
         return ((decode_key(key), value_of(key)) for key in self._record_keys(txn))
+
+    def _read_by_index(self, table: Table[K, V], txn: Transaction) -> Iterator[Any]:
+        """The records, which are looked up some at once: in a read transaction nothing changes in between."""
+        decode, decode_key, record_keys = table._decode, table._decode_key, iter(self._record_keys(txn))
+        while wanted := list(islice(record_keys, _LOOK_UPS)):
+            for key, data in zip(wanted, txn.getmany(wanted, db=table._database), strict=True):
+                if data is None:
+                    raise orphan(table._stored, self._index, bytes(key))
+                yield decode(data) if self._give == "values" else (decode_key(key), decode(data))
 
     def _scan(self, txn: Transaction) -> Callable[..., Any]:
         database = self._table._stored.database if self._index is None else self._index.database
@@ -154,15 +170,14 @@ class Query(Exports, Generic[K, V, T]):
         """The keys of the records, as they are stored."""
         return self._scan(txn)(values=False) if self._index is None else self._scan(txn)(keys=False)
 
-    def _value_of(self, table: Table[K, V], txn: Transaction) -> Callable[[bytes], V]:
+    def _value_of(self, table: Table[K, V]) -> Callable[[bytes], V]:
         """What looks up the value of a record that must be there."""
-        del txn
         find, index = table._find, self._index
 
         def value_of(key: bytes) -> V:
             value: Any = find(bytes(key), _MISSING)
             if value is _MISSING:
-                raise orphan(table, index, key)
+                raise orphan(table._stored, index, bytes(key))
             return value  # type: ignore[no-any-return]
 
         return value_of
@@ -197,7 +212,7 @@ class Query(Exports, Generic[K, V, T]):
         while keys := self._next_keys(txn, deleted):
             for key in keys:
                 if not remove(stored, txn, key):
-                    raise orphan(table, self._index, key)
+                    raise orphan(stored, self._index, key)
             deleted += len(keys)
         return deleted
 
@@ -207,19 +222,13 @@ class Query(Exports, Generic[K, V, T]):
         return [bytes(key) for key in self._limited_to(min(left, _BATCH))._record_keys(txn)]
 
     def __bool__(self) -> bool:
-        return self.first() is not None
+        return self.keys().first() is not None
 
 
 _MISSING = object()
 
+_LOOK_UPS = 64
+"""Records that are looked up at once."""
+
 _BATCH = 1000
 """Records that are deleted between two looks at what is left of the range."""
-
-
-def orphan(table: Table[Any, Any], index: StoredIndex | None, key: bytes) -> DamagedError:
-    """The exception for an entry of an index that leads to no record."""
-    name = index.name if index is not None else ""
-    return DamagedError(
-        f"table {table.name!r}: the index {name!r} has an entry for {bytes(key)!r}, a record that is not there: see "
-        f"check() and reindex({name!r})"
-    )

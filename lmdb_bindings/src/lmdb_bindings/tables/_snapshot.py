@@ -7,6 +7,7 @@ are read, so none leads outside the map.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings._abi import ffi
@@ -43,16 +44,27 @@ class Snapshot:
             exporter = ffi.buffer(ffi.cast("char *", number << BITS), _SIZE)
             self.windows[number] = memoryview(exporter).toreadonly()
 
-    def close(self) -> list[memoryview]:
-        """Close the windows; gives those that somebody has taken memory from, which stay open."""
-        stuck = []
+    def close(self) -> list[Any]:
+        """Close the windows.
+
+        Returns:
+            What exports the memory of those that somebody may have taken a view of, alive as long as there is one.
+        """
+        exporters = []
         while self.windows:
             window = self.windows.popitem()[1]
+            exporter = window.obj
             try:
                 window.release()
             except BufferError:
-                stuck.append(window)
-        return stuck
+                exporters.append(exporter)
+            else:
+                # Views of it are not known to it; but without reference counts an exporter without any lives on too.
+                exporters += [exporter] if _COUNTS_REFERENCES else []
+        return exporters
+
+
+_COUNTS_REFERENCES = sys.implementation.name == "cpython"
 
 
 def snapshot_of(txn: Transaction[Any]) -> Snapshot | None:

@@ -58,6 +58,16 @@ class Table(Exports, MutableMapping[K, V]):
         ValueError: it cannot have this name.
     """
 
+    _stored: Stored
+    _database: _Database
+    _longest: int
+    _encode: Callable[[K], bytes]
+    _decode_key: Callable[[Any], K]
+    _encode_value: Callable[[V], Any]
+    _decode: Callable[[Any], V]
+    _sized: bool
+    _plain: bool  # a record can be stored without a look at its value
+
     def __init__(
         self,
         env: Environment,
@@ -76,13 +86,19 @@ class Table(Exports, MutableMapping[K, V]):
         self._open(Stored(env, name, Asked(key, value, indexes or {}, paths, trusted=trusted)))
 
     def _open(self, stored: Stored) -> None:
+        """Open what is found, and be it from now on: at once, for other threads."""
         stored.open()
-        self._stored = stored
-        self._encode = stored.key.encode
-        self._decode_key = stored.key.decode
-        self._decode = stored.value.decode
-        # Whether a record can be stored without a look at its value.
-        self._plain = not (stored.indexes or stored.key_of)
+        self.__dict__.update(
+            _stored=stored,
+            _database=stored.database,
+            _longest=stored.longest,
+            _encode=stored.key.encode,
+            _decode_key=stored.key.decode,
+            _encode_value=stored.value.encode,
+            _decode=stored.value.decode,
+            _sized=stored.value.sized,
+            _plain=not (stored.indexes or stored.key_of),
+        )
 
     def __repr__(self) -> str:
         bound = "" if self._txn is None else ", bound to a transaction"
@@ -178,17 +194,23 @@ class Table(Exports, MutableMapping[K, V]):
             value = self._reader.get(key)
             return default if value is None else value
         if self._txn is not None:
-            data = self._txn.get(key, None, self._stored.database)
+            data = self._txn.get(key, None, self._database)
         else:
             with self.env.begin() as txn:
-                data = txn.get(key, None, self._stored.database)
+                data = txn.get(key, None, self._database)
         return default if data is None else self._decode(data)
 
     def __getitem__(self, key: K) -> V:
-        value: Any = self._find(self._encode(key), _MISSING)
-        if value is _MISSING:
-            raise KeyError(key)
-        return value  # type: ignore[no-any-return]
+        raw = self._encode(key)
+        if self._txn is None or self._reader is not None:
+            value: Any = self._find(raw, _MISSING)
+            if value is not _MISSING:
+                return value  # type: ignore[no-any-return]
+        else:  # as _find() does, without the call
+            data = self._txn.get(raw, None, self._database)
+            if data is not None:
+                return self._decode(data)
+        raise KeyError(key)
 
     @overload
     def get(self, key: K, /) -> V | None: ...
@@ -201,13 +223,13 @@ class Table(Exports, MutableMapping[K, V]):
 
     def __contains__(self, key: object) -> bool:
         """Whether there is a record with a key; TypeError or ValueError where no record can have it."""
-        raw = self._encode(key)
+        raw = self._encode(key)  # type: ignore[arg-type]
         with self._reading() as txn:
-            return txn.get(raw, None, self._stored.database) is not None
+            return txn.get(raw, None, self._database) is not None
 
     def __len__(self) -> int:
         with self._reading() as txn:
-            return txn.stat(self._stored.database)["entries"]
+            return txn.stat(self._database)["entries"]
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.range().keys())
@@ -330,17 +352,15 @@ class Table(Exports, MutableMapping[K, V]):
             TypeError, ValueError: it cannot be.
         """
         raw = self._encode(key)
-        longest = self._stored.longest
-        if len(raw) > longest:
-            raise ValueError(f"table {self.name!r}: a key of {len(raw)} bytes is too long: {longest} at most")
+        if len(raw) > self._longest:
+            raise ValueError(f"table {self.name!r}: a key of {len(raw)} bytes is too long: {self._longest} at most")
         return raw
 
     def _put(self, raw: bytes, value: V, overwrite: bool, replacing: bool) -> bool:
-        codec = self._stored.value
-        if self._plain and codec.sized:
-            size = codec.size(value)
+        if self._plain and self._sized:
+            size = self._stored.value.size(value)
             return self._write(lambda table: table._reserve(raw, size, value, overwrite))
-        data = codec.encode(value)
+        data = self._encode_value(value)
         return self._write(lambda table: table._put_encoded(raw, data, overwrite, replacing))
 
     def _reserve(self, raw: bytes, size: int, value: V, overwrite: bool) -> bool:
@@ -353,15 +373,21 @@ class Table(Exports, MutableMapping[K, V]):
     def _put_encoded(self, raw: bytes, data: Any, overwrite: bool, replacing: bool) -> bool:
         stored, txn = self._stored, self._live_txn()
         if self._plain:
-            return txn.put(raw, data, overwrite=overwrite, db=stored.database)
-        if not overwrite and txn.get(raw, None, stored.database) is not None:
+            if overwrite:
+                return txn.put(raw, data, db=self._database)
+            return txn.put(raw, data, overwrite=False, db=self._database)
+        if not overwrite and txn.get(raw, None, self._database) is not None:
             return False
         stored.check_key(raw, data)
         _writing.store(stored, txn, raw, data, replacing=replacing)
         return True
 
     def __setitem__(self, key: K, value: V) -> None:
-        self._put(self._storable(key), value, True, False)
+        raw = self._storable(key)
+        if self._may_write and self._plain and not self._sized:  # as _put() does, without the calls
+            self._txn.put(raw, self._encode_value(value), db=self._database)  # type: ignore[union-attr]
+        else:
+            self._put(raw, value, True, False)
 
     def add(self, value: V, *, overwrite: bool = False) -> K:
         """Store a record whose key is made of its fields, or is the next number.
@@ -383,7 +409,7 @@ class Table(Exports, MutableMapping[K, V]):
             raise TableError(
                 f"table {self.name!r}: keys are given apart, and not made of fields: use table[key] = value"
             )
-        data = self._stored.value.encode(value)
+        data = self._encode_value(value)
 
         def add(table: Table[K, V]) -> K:
             raw = table._made_key(data)
@@ -483,13 +509,12 @@ class Table(Exports, MutableMapping[K, V]):
         self._write(lambda table: table._update(pairs))
 
     def _update(self, pairs: Iterable[tuple[K, V]]) -> None:
-        codec = self._stored.value
-        if not self._plain or codec.sized:
+        if not self._plain or self._sized:
             for key, value in pairs:
                 self._put(self._storable(key), value, True, False)
             return
-        storable, encode = self._storable, codec.encode
-        self._live_txn().putmany(((storable(key), encode(value)) for key, value in pairs), db=self._stored.database)
+        storable, encode = self._storable, self._encode_value
+        self._live_txn().putmany(((storable(key), encode(value)) for key, value in pairs), db=self._database)
 
     def delete_range(
         self,

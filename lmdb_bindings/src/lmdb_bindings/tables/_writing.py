@@ -39,7 +39,8 @@ def store(stored: Stored, txn: Transaction, key: bytes, data: Any, *, replacing:
 
     Raises:
         UniqueError: another record has its key in a unique index. Nothing is changed then.
-        DamagedError: the record in its place cannot be read, so nobody knows its entries. Nothing is changed then.
+        DamagedError: the record in its place cannot be read, so nobody knows its entries; or an index has an entry that
+            is not its record's. Nothing is changed then.
     """
     new = index_keys(stored, data)
     old = _old_keys(stored, txn, key) or [None] * len(new)
@@ -50,6 +51,7 @@ def store(stored: Stored, txn: Transaction, key: bytes, data: Any, *, replacing:
         holder = txn.get(wanted, None, index.database)
         if holder is None or holder == key:
             continue
+        _check_holder(stored, txn, index, wanted, bytes(holder))
         if not replacing:
             raise conflict(stored, index, wanted, key, bytes(holder))
         others[bytes(holder)] = None
@@ -95,6 +97,30 @@ def _old_keys(stored: Stored, txn: Transaction, key: bytes) -> list[bytes | None
             f"table {stored.name!r}: the record {_shown(stored, key)} cannot be replaced or removed, since its entries "
             f"in the indexes cannot be told: {problem}. discard() removes it, and looks through the indexes"
         ) from problem
+
+
+def _check_holder(stored: Stored, txn: Transaction, index: StoredIndex, index_key: bytes, holder: bytes) -> None:
+    """Whether a record has the key that a unique index says: else it must not lose its place for it."""
+    data = txn.get(holder, None, stored.database)
+    if data is None:
+        raise orphan(stored, index, holder)
+    if index.key_of(stored.value.decode(bytes(data))) != index_key:
+        raise DamagedError(
+            f"table {stored.name!r}: the index {index.name!r} has the entry {index_key!r} for the record "
+            f"{_shown(stored, holder)}, whose key is another: see check() and reindex({index.name!r})"
+        )
+
+
+def orphan(stored: Stored, index: StoredIndex | None, key: bytes) -> DamagedError:
+    """The exception for an entry of an index that leads to no record."""
+    if index is None:
+        return DamagedError(
+            f"table {stored.name!r}: the record {_shown(stored, key)} is there, and cannot be looked up"
+        )
+    return DamagedError(
+        f"table {stored.name!r}: the index {index.name!r} has an entry for {_shown(stored, key)}, a record that is not "
+        f"there: see check() and reindex({index.name!r})"
+    )
 
 
 def _remove_entry(txn: Transaction, index: StoredIndex, index_key: bytes, key: bytes) -> None:

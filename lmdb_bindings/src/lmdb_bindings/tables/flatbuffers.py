@@ -15,14 +15,17 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from json import JSONEncoder
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from lmdb_bindings import _constants as c
+from lmdb_bindings import _plain
 from lmdb_bindings._abi import ffi
+from lmdb_bindings._memory import copy
 from lmdb_bindings._token import TOKEN
 from lmdb_bindings.errors import gone
 from lmdb_bindings.tables import _record, _reflection
@@ -34,10 +37,14 @@ from lmdb_bindings.tables.values import ValueCodec
 
 if TYPE_CHECKING:
     from lmdb_bindings._database import _Database
+    from lmdb_bindings._plain import Places
+    from lmdb_bindings._scan import Scan
     from lmdb_bindings._token import TokenLock
     from lmdb_bindings._transaction import Transaction
     from lmdb_bindings.tables._catalog import Entry
     from lmdb_bindings.tables._opening import Stored
+
+    _Batch = tuple[list[int], list[bytes], Exception | None]
 
 __all__ = ["FlatBuffers", "Record", "Vector"]
 
@@ -281,6 +288,7 @@ class Reader:
         self._found = ffi.addressof(native, "record")
         self._place = ffi.buffer(self._found)
         self._kept: dict[bytes, int] = {}
+        self._verified: set[int] = set()
 
     @property
     def _lock(self) -> TokenLock:
@@ -327,16 +335,71 @@ class Reader:
         if code == c.NOTFOUND:
             return None
         if code:
-            table = (self._database._name or b"").decode("utf-8", "replace")
-            raise problem_of(code, self._failure, f"table {table!r}, key {key!r}: ")
+            raise self._problem(code, key)
         size, address = _place(self._place)
         if address >> BITS not in self._windows:
             self._snapshot.open(address)
         extent: int = address << 32 | size
         return extent
 
+    def scan(self, scan: Scan[Any], *, keys: bool) -> Iterator[Any]:
+        """The values of a scan of the table, or pairs of key and value.
+
+        Raises:
+            DamagedError: the bytes of one are no record; those before it have been given.
+        """
+        if self._txn._records is _plain:  # which would give copies
+            pairs = ((bytes(key), self.get(bytes(key))) for key, _ in scan)
+            yield from pairs if keys else (value for _, value in pairs)
+            return
+        for extents, found, problem in scan._batches(self._take_pairs if keys else self._take, _AHEAD):
+            try:
+                windows = [self._windows[extent >> _NUMBER] for extent in extents]
+                records = map(root, repeat(self._kind), windows, extents)
+                yield from zip(found, records, strict=True) if keys else records
+            except (KeyError, ValueError):
+                raise _record.ended() from None
+            if problem is not None:
+                raise problem
+
+    def _take_pairs(self, places: Places) -> _Batch:
+        extents, _, problem = self._take(places)
+        return extents, [copy(places.keys[number]) for number in range(len(extents))], problem
+
+    def _take(self, places: Places) -> _Batch:
+        """Verify records where they are. With the lock."""
+        array = ffi.buffer(places.values, places.records * ffi.sizeof("MDB_val"))
+        extents = [address << 32 | size for size, address in _each_place(array)]
+        verified = self._verified
+        remember = places.size > _LARGE * places.records  # it takes longer to verify them again than to look
+        wanted = range(len(extents)) if not remember else [n for n, e in enumerate(extents) if e not in verified]
+        problem = None
+        if wanted:
+            chosen = places.values if not remember else ffi.new("MDB_val[]", [places.values[n] for n in wanted])
+            count = ffi.new("size_t *", len(wanted))
+            if code := self._schema.lib.flatdb_verify_many(self._schema.handle, chosen, count, self._failure):
+                problem = self._problem(code, copy(places.keys[wanted[count[0]]]))
+                del extents[wanted[count[0]] :]
+        if remember:
+            if len(verified) >= self.KEPT:
+                verified.clear()
+            verified.update(extents)
+        for number in {extent >> _NUMBER for extent in extents}.difference(self._windows):
+            self._snapshot.open(number << BITS)
+        return extents, [], problem
+
+    def _problem(self, code: int, key: bytes) -> Exception:
+        table = (self._database._name or b"").decode("utf-8", "replace")
+        return problem_of(code, self._failure, f"table {table!r}, key {key!r}: ")
+
 
 _NUMBER = 32 + BITS
+
+_AHEAD = 256
+"""Records that are verified ahead of an iteration."""
+
+_LARGE = 4096
+"""Bytes of a record from which on it is remembered that an iteration has verified it."""
 
 
 class GeneratedReader(Reader):
@@ -354,8 +417,14 @@ class GeneratedReader(Reader):
             view = self._txn._view(self._found)
         return self._as_root(view, 0)
 
+    def scan(self, scan: Scan[Any], *, keys: bool) -> Iterator[Any]:
+        """As of :class:`Reader`, one look-up after another."""
+        for key, _ in scan:
+            value = self.get(bytes(key))
+            yield (bytes(key), value) if keys else value
 
-_place = Struct("@NP").unpack  # of an MDB_val: its size, and its address
+
+_place, _each_place = Struct("@NP").unpack, Struct("@NP").iter_unpack  # of an MDB_val: its size, and its address
 
 
 def _text(value: Any, *, has_unions: bool) -> bytes:
@@ -370,7 +439,7 @@ def _text(value: Any, *, has_unions: bool) -> bytes:
         else:
             if b"null" not in text:
                 return text
-    return _encode(_plain(value)).encode()
+    return _encode(_without_none(value)).encode()
 
 
 def _json(value: Any) -> Any:
@@ -390,17 +459,17 @@ def _json(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be a value of a FlatBuffer")
 
 
-def _plain(value: Any) -> Any:
+def _without_none(value: Any) -> Any:
     if isinstance(value, (str, int)):
         return value
     if isinstance(value, float):
         return value if value - value == 0 else str(float(value))
     if isinstance(value, dict):
         names = sorted(value, key=lambda name: not str(name).endswith("_type"))
-        return {name: _plain(value[name]) for name in names if value[name] is not None}
+        return {name: _without_none(value[name]) for name in names if value[name] is not None}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return _plain(_json(value))
+        return [_without_none(item) for item in value]
+    return _without_none(_json(value))
 
 
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_json).encode

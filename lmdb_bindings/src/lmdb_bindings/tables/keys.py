@@ -7,9 +7,10 @@ an attribute of this module: ``keys.uint64``, ``keys.tuple_of(keys.string, keys.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from builtins import bool as bool_  # names that codecs have here
 from builtins import bytes as bytes_
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan
 from operator import index
 from struct import Struct, error
@@ -38,6 +39,8 @@ class KeyCodec(Generic[K]):
         encode: a value as a key. TypeError: it is of another type; ValueError: no key can be that.
         decode: the value of a key. DamagedError: the bytes are no such key.
         part: as ``encode``, but empty strings and bytes are empty, and no error.
+        of_field: as ``part``, of what a field has; it also takes a UUID as its text or 16 bytes, a datetime as
+            microseconds since 1970, bytes as a string or numbers, and a bool for an integer.
         bound: an end of a range, as bytes: also the empty string, and the leading parts of a tuple.
         prefix: what the keys begin with that begin with a string or bytes, or with the leading parts of a tuple; where
             every part is given, the last may be the beginning of a string or bytes. TypeError: of other codecs.
@@ -45,7 +48,7 @@ class KeyCodec(Generic[K]):
         width: how many parts a key has; 1 where it is no tuple.
     """
 
-    __slots__ = ("bound", "decode", "encode", "name", "part", "prefix", "size", "width")
+    __slots__ = ("bound", "decode", "encode", "name", "of_field", "part", "prefix", "size", "width")
 
     def __init__(
         self,
@@ -56,6 +59,7 @@ class KeyCodec(Generic[K]):
         size: int | None,
         width: int = 1,
         part: Callable[[K], bytes_] | None = None,
+        of_field: Callable[[Any], bytes_] | None = None,
         bound: Callable[[Any], bytes_] | None = None,
         prefix: Callable[[Any], bytes_] | None = None,
     ) -> None:
@@ -65,6 +69,7 @@ class KeyCodec(Generic[K]):
         self.size = size
         self.width = width
         self.part: Callable[[K], bytes_] = encode if part is None else part
+        self.of_field: Callable[[Any], bytes_] = self.part if of_field is None else of_field
         self.bound: Callable[[Any], bytes_] = self.part if bound is None else bound
         self.prefix: Callable[[Any], bytes_] = self._no_prefix if prefix is None else prefix
 
@@ -106,7 +111,10 @@ def _integer(name: str, code: str, *, signed: bool_) -> KeyCodec[int]:
             raise _damaged(data, name) from None
         return number - shift
 
-    return KeyCodec(name, encode, decode, size=layout.size)
+    def of_field(value: Any) -> bytes_:
+        return encode(int(value) if type(value) is bool_ else value)
+
+    return KeyCodec(name, encode, decode, size=layout.size, of_field=of_field)
 
 
 def _as_int(value: Any, name: str) -> int:
@@ -204,6 +212,12 @@ def _bytes_part(value: bytes_) -> bytes_:
     raise TypeError(f"{value!r} is no bytes, but {type(value).__name__}")
 
 
+def _bytes_of_field(value: Any) -> bytes_:
+    if isinstance(value, str):
+        return value.encode()
+    return bytes_(value) if isinstance(value, Sequence) else _bytes_part(value)
+
+
 def _encode_bytes(value: bytes_) -> bytes_:
     return _bytes_part(value) or _refuse_empty("bytes")
 
@@ -222,6 +236,22 @@ def _encode_uuid(value: UUID) -> bytes_:
     return value.bytes
 
 
+def _uuid_of_field(value: Any) -> bytes_:
+    if isinstance(value, UUID):
+        return value.bytes
+    if not isinstance(value, str):
+        data = _bytes_of_field(value)
+        if len(data) != 16:
+            raise ValueError(f"a UUID has 16 bytes, and not {len(data)}")
+        return data
+    if _UUID.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no UUID: it has 8-4-4-4-12 hexadecimal digits")
+    return bytes_.fromhex(value.replace("-", ""))
+
+
+_UUID = re.compile("-".join(f"[0-9a-fA-F]{{{digits}}}" for digits in (8, 4, 4, 4, 12)))
+
+
 def _decode_uuid(data: bytes_) -> UUID:
     if len(data) != 16:
         raise _damaged(data, "uuid")
@@ -238,6 +268,10 @@ def _encode_datetime(value: dt.datetime) -> bytes_:
         raise ValueError(f"{value!r} has no timezone, so it is no moment: give it one, such as datetime.timezone.utc")
     since = value - _EPOCH
     return _encode_int64(since.days * 86_400_000_000 + since.seconds * 1_000_000 + since.microseconds)
+
+
+def _datetime_of_field(value: Any) -> bytes_:
+    return _encode_int64(value) if type(value) is int else _encode_datetime(value)
 
 
 def _decode_datetime(data: bytes_) -> dt.datetime:
@@ -263,9 +297,11 @@ float32 = _float("float32", "f", "I")
 float64 = _float("float64", "d", "Q")
 bool = KeyCodec("bool", _encode_bool, _decode_bool, size=1)
 string = KeyCodec("string", _encode_string, _decode_string, size=None, part=_string_part, prefix=_string_part)
-bytes = KeyCodec("bytes", _encode_bytes, _decode_bytes, size=None, part=_bytes_part, prefix=_bytes_part)
-uuid = KeyCodec("uuid", _encode_uuid, _decode_uuid, size=16)
-datetime = KeyCodec("datetime", _encode_datetime, _decode_datetime, size=8)
+bytes = KeyCodec(
+    "bytes", _encode_bytes, _decode_bytes, size=None, part=_bytes_part, of_field=_bytes_of_field, prefix=_bytes_part
+)
+uuid = KeyCodec("uuid", _encode_uuid, _decode_uuid, size=16, of_field=_uuid_of_field)
+datetime = KeyCodec("datetime", _encode_datetime, _decode_datetime, size=8, of_field=_datetime_of_field)
 
 _encode_int64, _decode_int64 = int64.encode, int64.decode
 
@@ -304,15 +340,18 @@ def tuple_of(*parts: KeyCodec[Any]) -> KeyCodec[Any]:
     name = f"({', '.join(part.name for part in parts)})"
     *before, last = parts
     count = len(parts)
-    as_leading = [_encode_terminated(part) if part.size is None else part.encode for part in parts]
+    as_leading = [part.part if part.size else _terminated(part.part) for part in parts]
     as_parts = [*as_leading[:-1], last.part]
+    of_fields = [*(part.of_field if part.size else _terminated(part.of_field) for part in before), last.of_field]
     fixed = [part.size for part in parts]
     size = None if None in fixed else sum(part or 0 for part in fixed)
+
+    join = _joined(as_parts)
 
     def encode(value: tuple[Any, ...]) -> bytes_:
         if not isinstance(value, tuple) or len(value) != count:
             raise TypeError(f"{value!r} is no {name}: give a tuple of {count}")
-        return b"".join([part(one) for part, one in zip(as_parts, value)])  # noqa: B905 (of one length)
+        return join(value)
 
     def decode(data: bytes_) -> tuple[Any, ...]:
         values, place = [], 0
@@ -330,16 +369,25 @@ def tuple_of(*parts: KeyCodec[Any]) -> KeyCodec[Any]:
             return b"".join([part(one) for part, one in zip(as_leading, value)])  # noqa: B905 (those that there are)
         return encode(value)
 
-    return KeyCodec(name, encode, decode, size=size, width=count, bound=bound, prefix=bound)
+    return KeyCodec(
+        name, encode, decode, size=size, width=count, of_field=_joined(of_fields), bound=bound, prefix=bound
+    )
 
 
-def _encode_terminated(part: KeyCodec[Any]) -> Callable[[Any], bytes_]:
+def _joined(parts: list[Callable[[Any], bytes_]]) -> Callable[[tuple[Any, ...]], bytes_]:
+    """What makes a key of a tuple with these parts."""
+    if len(parts) == 2:
+        first, second = parts
+        return lambda value: first(value[0]) + second(value[1])
+    return lambda value: b"".join([part(one) for part, one in zip(parts, value)])  # noqa: B905 (of one length)
+
+
+def _terminated(encode: Callable[[Any], bytes_]) -> Callable[[Any], bytes_]:
     """What a string or bytes is where parts follow: shorter ones come first, whatever follows them."""
-    encode = part.part
 
     def encode_terminated(value: Any) -> bytes_:
         data = encode(value)
-        return (data.replace(b"\0", b"\0\xff") if b"\0" in data else data) + b"\0\0"
+        return (data.replace(b"\0", b"\0\xff") if 0 in data else data) + b"\0\0"
 
     return encode_terminated
 
