@@ -66,7 +66,7 @@ def expected_files(wheel: Wheel) -> set[str]:
     """Every file but the licences, by path in the wheel."""
     one = wheel.distribution
     source = ROOT / one.folder / "src" / one.name
-    kinds = {".py", ".c", ".in", ".typed"}
+    kinds = {".py", ".c", ".cpp", ".in", ".typed"}
     found = {f"{one.name}/{p.relative_to(source).as_posix()}" for p in source.rglob("*") if p.suffix in kinds}
     found |= {f"{one.name}/{name}" for name in one.data}
     found |= {f"{wheel.info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "top_level.txt")}

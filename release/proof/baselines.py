@@ -138,7 +138,7 @@ _POWER8 = _words(
     "mtctr mtfprd mtfprwa mtfprwz mtfsb0 mtfsb1 mtfsf mtfsfi mtlr mtocrf mtvsrd mtvsrwa mtvsrwz mulhd mulhdu mulhw "
     "mulhwu mulld mulli mullw nand neg nop not or orc ori oris popcntb popcntd popcntw prtyd prtyw rldcl rldcr rldic "
     "rldicl rldicr rldimi rlwimi rlwinm rlwnm rotld rotldi rotlwi sc sld sldi slw slwi srad sradi sraw srawi srd srw "
-    "srwi stb stbcx. stbu stbux stbx std stdbrx stdcx. stdu stdux stdx stfd stfdu stfdx stfiwx stfs stfsu sth sthbrx "
+    "srwi stb stbcx. stbu stbux stbx std stdbrx stdcx. stdu stdux stdx stfd stfdu stfdx stfiwx stfs stfsx stfsu sth sthbrx "
     "sthcx. sthu sthux sthx stqcx. stvebx stvehx stvewx stvx stvxl stw stwbrx stwcx. stwu stwux stwx stxsdx stxsiwx "
     "stxsspx stxvd2x stxvw4x sub subc subfe subfic subfme subfze sync trap vaddubm vaddubs vaddudm vadduhm vadduhs "
     "vadduwm vadduws vand vandc vavgub vavguh vavguw vclzb vclzd vclzh vclzw vcmpequb vcmpequd vcmpequh vcmpequw "

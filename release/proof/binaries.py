@@ -201,13 +201,17 @@ MUSL_CANARY: dict[str, tuple[int, int] | bytes] = {
     "s390x": bytes.fromhex("41c64e6d"),
 }
 
+# How the code of a machine reads the canary that glibc has beside each thread, where the function that is called when it
+# has changed is zig's: ld r, -0x7010(r13).
+THREAD_CANARY: dict[str, tuple[int, int] | bytes] = {"ppc64le": (0xFC1FFFFF, 0xE80D8FF0)}
+
 
 def canary(file: NativeFile) -> str | None:
     """How a file is seen to have a stack protector; None where it is not.
 
     Where the C library has the function that is called, its name is imported. Where it does not (Windows, and glibc on
-    armv7l as zig knows it) zig links its own, whose canary is a constant in the data. A static program without names
-    has the start of musl's.
+    armv7l as zig knows it; and in C++, with all else that zig's runtime has) zig links its own, whose canary is a constant
+    in the data, or glibc's. A static program without names has the start of musl's.
     """
     if "__stack_chk_fail" in file.imports:
         return "calls the C library's __stack_chk_fail"
@@ -217,6 +221,9 @@ def canary(file: NativeFile) -> str | None:
         data = file.sections.get(name, b"")
         if any(data[at : at + size] == constant for at in range(0, len(data), size)):
             return "zig's own, whose canary is constant: NUL, LF and 0xFF"
+    sign = THREAD_CANARY.get(file.machine) if file.format == "ELF" and file.needed else None
+    if sign is not None and any(_has(part.data, sign) for part in file.code):
+        return "compares glibc's canary of the thread"
     sign = MUSL_CANARY.get(file.machine) if file.format == "ELF" and not file.needed else None
     if sign is not None and any(_has(part.data, sign) for part in file.code):
         return "sets up musl's canary"

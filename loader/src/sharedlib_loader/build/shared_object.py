@@ -64,10 +64,10 @@ class SharedObject:
         compiled = toolchain.compile(self.sources, [*compile_flags(toolchain, self.sources), *self.flags], work)
         objects = [*compiled, *self.objects]
         compiler = toolchain.cc if all(source.suffix == ".c" for source in self.sources) else toolchain.cxx
-        if compiler == toolchain.cxx and toolchain.cxx_lacks:
-            source = Path(__file__).with_name(toolchain.cxx_lacks[0])
-            flags = [*compile_flags(toolchain, [source]), *toolchain.cxx_lacks[1:]]
-            objects += toolchain.compile([source], flags, work / "lacks")
+        if compiler == toolchain.cxx and toolchain.beside_cxx:
+            source = Path(__file__).with_name(toolchain.beside_cxx[0])
+            flags = [*compile_flags(toolchain, [source]), *toolchain.beside_cxx[1:]]
+            objects += toolchain.compile([source], flags, work / "beside_cxx")
         output = folder / form.file_name(self.soname)
         try:
             interface = form.interface(output, self.exports, objects, work)

@@ -29,8 +29,8 @@ class Target:
         tags: the wheel's platform tags that this triple earns (PEP 600, PEP 656, and by system).
         flags: what the compiler needs to hear for this platform alone.
         cpu: zig's name for the oldest CPU that the code runs on.
-        cxx_lacks: what the compiler's runtime of C++ calls and this platform's C library does not have: a C file beside
-            this one that has it, and the compiler flags of that. Where there is none, zig's has it, or nothing lacks.
+        beside_cxx: a file beside this one that is linked into libraries of C++, with what the compiler's runtime of C++
+            lacks here, or has otherwise than a library should, and the compiler flags of that; empty where it needs none.
         static: on Linux, zig's name for the platform where executables link nothing and run with either C library.
     """
 
@@ -41,7 +41,7 @@ class Target:
     tags: tuple[str, ...]
     flags: tuple[str, ...] = ()
     cpu: str = "baseline"
-    cxx_lacks: tuple[str, ...] = ()
+    beside_cxx: tuple[str, ...] = ()
     static: str | None = None
 
     @property
@@ -55,13 +55,14 @@ IBM_DOUBLES = ("-mabi=ibmlongdouble",)  # the long double of glibc before 2.32, 
 # zig compiles its runtime of C++ for the long double of later glibcs all the same.
 IEEE_DOUBLES = ("ieee128.c", "-mabi=ieeelongdouble", "-fno-builtin")
 DIVISION = ("divti3.c",)
+MEMORY = ("new.cpp", "-std=c++17")
 
 # glibc 2.17, the floor of manylinux2014, where the architecture has it: RISC-V came with 2.27, for which auditwheel's
 # policies begin at 2.31. zig has no headers of 2.17 for POWER; what is linked with those of 2.19 asks for 2.17 alone.
 # zig's baseline has NEON on ARM, which the hard-float ABI does not ask for, and is z13 on s390x: here it is z10.
 TARGETS = (
     Target("manylinux_x86_64", "x86_64", "glibc", "x86_64-linux-gnu.2.17",
-           ("manylinux2014_x86_64", "manylinux_2_17_x86_64"), cxx_lacks=DIVISION, static="x86_64-linux-musl"),
+           ("manylinux2014_x86_64", "manylinux_2_17_x86_64"), beside_cxx=DIVISION, static="x86_64-linux-musl"),
     Target("manylinux_aarch64", "aarch64", "glibc", "aarch64-linux-gnu.2.17",
            ("manylinux2014_aarch64", "manylinux_2_17_aarch64"), BRANCHES, static="aarch64-linux-musl"),
     Target("manylinux_armv7l", "armv7l", "glibc", "arm-linux-gnueabihf.2.17",
@@ -69,16 +70,16 @@ TARGETS = (
     Target("manylinux_riscv64", "riscv64", "glibc", "riscv64-linux-gnu.2.27",
            ("manylinux_2_27_riscv64", "manylinux_2_31_riscv64"), static="riscv64-linux-musl"),
     Target("manylinux_ppc64le", "ppc64le", "glibc", "powerpc64le-linux-gnu.2.19",
-           ("manylinux2014_ppc64le", "manylinux_2_17_ppc64le"), IBM_DOUBLES, cxx_lacks=IEEE_DOUBLES,
+           ("manylinux2014_ppc64le", "manylinux_2_17_ppc64le"), IBM_DOUBLES, beside_cxx=IEEE_DOUBLES,
            static="powerpc64le-linux-musl"),
     Target("manylinux_s390x", "s390x", "glibc", "s390x-linux-gnu.2.17",
            ("manylinux2014_s390x", "manylinux_2_17_s390x"), cpu="arch8", static="s390x-linux-musl"),
     Target("musllinux_x86_64", "x86_64", "musl", "x86_64-linux-musl",
-           ("musllinux_1_2_x86_64",), cxx_lacks=DIVISION, static="x86_64-linux-musl"),
+           ("musllinux_1_2_x86_64",), beside_cxx=DIVISION, static="x86_64-linux-musl"),
     Target("musllinux_aarch64", "aarch64", "musl", "aarch64-linux-musl",
            ("musllinux_1_2_aarch64",), BRANCHES, static="aarch64-linux-musl"),
-    Target("macosx_x86_64", "x86_64", "libSystem", "x86_64-macos.10.13", ("macosx_10_13_x86_64",)),
-    Target("macosx_arm64", "arm64", "libSystem", "aarch64-macos.11.0", ("macosx_11_0_arm64",)),
+    Target("macosx_x86_64", "x86_64", "libSystem", "x86_64-macos.10.13", ("macosx_10_13_x86_64",), beside_cxx=MEMORY),
+    Target("macosx_arm64", "arm64", "libSystem", "aarch64-macos.11.0", ("macosx_11_0_arm64",), beside_cxx=MEMORY),
     Target("win_amd64", "amd64", "UCRT", "x86_64-windows-gnu", ("win_amd64",)),
     Target("win_arm64", "arm64", "UCRT", "aarch64-windows-gnu", ("win_arm64",)),
 )  # fmt: skip

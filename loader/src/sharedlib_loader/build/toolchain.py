@@ -40,7 +40,7 @@ class Toolchain:
         libc: the C library that the code is linked for.
         libc_name: what a library has as DT_NEEDED for it, where that is not what the linker writes.
         flags: compiler flags of this target.
-        cxx_lacks: see :class:`Target`.
+        beside_cxx: see :class:`Target`.
         cache: where zig keeps compiled objects; None for other compilers.
         runtime: what a file from it contains beside its own code, where that is known.
     """
@@ -52,7 +52,7 @@ class Toolchain:
     libc: Libc = "glibc"
     libc_name: str | None = None
     flags: tuple[str, ...] = ()
-    cxx_lacks: tuple[str, ...] = ()
+    beside_cxx: tuple[str, ...] = ()
     cache: Path | None = None
     runtime: tuple[RuntimeLibrary, ...] = ()
 
@@ -110,7 +110,7 @@ class Toolchain:
             # in some: tools that look for libraries stumble over that.
             libc_name=f"libc.musl-{target.machine}.so.1" if target.libc == "musl" else None,
             flags=target.flags,
-            cxx_lacks=target.cxx_lacks,
+            beside_cxx=target.beside_cxx,
             cache=Path(os.environ.get("ZIG_GLOBAL_CACHE_DIR", cache)),
             runtime=of_zig(folder, target.libc, static=static),
         )
