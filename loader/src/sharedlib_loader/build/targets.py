@@ -30,7 +30,7 @@ class Target:
         flags: what the compiler needs to hear for this platform alone.
         cpu: zig's name for the oldest CPU that the code runs on.
         beside_cxx: a file beside this one that is linked into libraries of C++, with what the compiler's runtime of C++
-            lacks here, or has otherwise than a library should, and the compiler flags of that; empty where it needs none.
+            lacks here, or has otherwise than a library should, and the compiler flags of that; empty where none is.
         static: on Linux, zig's name for the platform where executables link nothing and run with either C library.
     """
 
