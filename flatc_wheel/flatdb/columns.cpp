@@ -35,8 +35,8 @@ class Column {
       : name_(std::move(name)), format_(std::move(format)), nullable_(nullable) {}
   virtual ~Column() = default;
 
-  /* The value at a position: a scalar or struct itself, else what the offset points to. Structs are known to be inside.
-   */
+  /* The value at a position: a scalar or struct itself, else what the offset points to. Structs are known to be
+   * inside. */
   virtual void value(Bytes record, uint32_t at) = 0;
   /* What is under an element that is null or of another type: null, or anything where nulls are not announced. */
   virtual void filler() = 0;

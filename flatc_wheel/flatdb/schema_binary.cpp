@@ -67,6 +67,14 @@ BaseType stored(const reflection::Type &type, flatbuffers::voffset_t field) {
 BaseType base_of(const reflection::Type &type) { return stored(type, reflection::Type::VT_BASE_TYPE); }
 BaseType element_of(const reflection::Type &type) { return stored(type, reflection::Type::VT_ELEMENT); }
 
+/* As text, a power of two up to LARGEST_ALIGN. */
+bool is_alignment(const std::string &text) {
+  for (uint32_t align = 1; align <= LARGEST_ALIGN; align *= 2) {
+    if (text == std::to_string(align)) return true;
+  }
+  return false;
+}
+
 /* Whether integers of this type can be made of strings by this hash: the parser does not ask again. */
 bool is_hash(const std::string &name, BaseType base) {
   switch (base) {
@@ -138,7 +146,9 @@ class Reader {
       if (!is_identifier(key)) bad(where, "has an attribute whose name is none");
       if (!names.insert(key).second) bad(where, "has an attribute twice");
       if (std::find(std::begin(NOT_KEPT), std::end(NOT_KEPT), key) != std::end(NOT_KEPT)) continue;
-      result.emplace_back(std::move(key), pair->value() ? pair->value()->str() : "");
+      std::string value = pair->value() ? pair->value()->str() : "";
+      if (key == "force_align" && !is_alignment(value)) bad(where, "has an attribute force_align that is no alignment");
+      result.emplace_back(std::move(key), std::move(value));
     }
     return result;
   }
