@@ -90,9 +90,9 @@ class ValueCodec(Generic[V]):
 
     def reader(self, txn: Transaction, database: _Database) -> Any:
         """What reads the records of a table that is bound to a read transaction, in place: an object with
-        ``get(key: bytes)``, which gives the value of a key, or None where there is no such key, and ``scan(scan,
-        keys=)``, which gives the values of a :class:`Scan`, with ``keys`` pairs of key and value. None: ``decode`` is
-        called.
+        ``get(key: bytes)``, which gives the value of a key, or None where there is no such key. It may also have
+        ``scan(scan, keys=)``, which gives the values of a :class:`Scan`, with ``keys`` pairs of key and value. None:
+        ``decode`` is called.
         """
         del txn, database
         return
