@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "decimal_point.h"
 #include "flatbuffers/idl.h"
 #include "flatbuffers/util.h"
 #include "json.h"
@@ -43,6 +44,7 @@ std::string parse_text(const std::string &text, const char *file, const char *co
   std::vector<const char *> folders;
   for (; include && *include; ++include) folders.push_back(*include);
   folders.push_back(nullptr);
+  DecimalPoint point;
   try {
     flatbuffers::Parser parser(options);
     if (!parser.Parse(text.c_str(), folders.data(), file)) fail(FLATDB_BAD_SCHEMA, parser.error_);

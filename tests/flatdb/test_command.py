@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -179,6 +178,7 @@ def test_an_interrupt_stops_after_the_last_commit_and_says_how_to_go_on(tmp_path
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals and terminals")
 def test_a_terminal_shows_progress_in_one_line(command: Command) -> None:
     """Which is gone at the end."""
+    pty = pytest.importorskip("pty")
     (command.folder / "things.json").write_text("".join(f'{{"id": {i}}}\n' for i in range(100_000)))
     master, slave = pty.openpty()
     arguments = ["import", "env", "things", "things.json", "--schema", "thing.fbs", "--key", "id", "--batch", "1000"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,7 @@ def test_an_export_is_stopped_by_the_caller(place: Place) -> None:
     assert not (place.folder / "exported.json").exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pipes in folders")
 def test_a_reader_that_goes_away_is_an_errno(place: Place) -> None:
     """A device or pipe is written to as it is: nothing takes its place."""
     place.import_([{"country": f"{i:0100}"} for i in range(30_000)], SCHEMA, key="country")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import Any
 
 import pytest
@@ -165,6 +166,7 @@ def test_values_larger_than_the_blocks_that_are_read(place: Place) -> None:
     assert place.export("array") == [large, *small]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev/fd")
 def test_input_from_a_pipe_is_stored_and_not_remembered(place: Place) -> None:
     """A pipe has no size, and cannot be read again."""
     reading, writing = os.pipe()

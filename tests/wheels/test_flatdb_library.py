@@ -84,7 +84,7 @@ for major, engine in enumerate(flatdb.LIBRARIES):
     with native.schema(str(schema)) as fbs:
         made = (ctypes.c_void_p * 2)()
         error = ctypes.create_string_buffer(4096)
-        assert not handle.flatdb_from_json(fbs, b"{a:7}", ctypes.c_size_t(5), made, error), error.raw[4:99]
+        assert not handle.flatdb_from_json(fbs, b'{"a": 7}', ctypes.c_size_t(8), made, error), error.raw[4:99]
         record = ctypes.string_at(made[0], made[1])
         with lmdb.open(f"{sys.argv[1]}/{engine}", lib_version=major) as env, env.begin(write=True) as txn:
             txn.put(b"k", record)
