@@ -268,6 +268,7 @@ std::optional<ImportState> Catalog::import_state(const std::string &table, const
   state.records = members.need_count("records");
   state.size = members.need_count("size");
   state.mtime = members.need("mtime", Kind::Integer).integer;
+  if (state.position.offset > state.size) members.wrong("\"offset\" is behind the file's end");  // nothing would be read
   members.end();
   return state;
 }

@@ -120,9 +120,16 @@ def test_a_schema_that_is_none_is_refused(things: Place) -> None:
         env.check("things", counts=Counts())
 
 
+STATE = b'{"offset": 12, "line": 2, "array": false, "records": 1, "size": 12, "mtime": 0}'
+
+
 @pytest.mark.parametrize(
-    "state", [b"", b"{}", b'{"offset": -1}', b'{"offset": 1, "line": 1, "array": 2, "records": 1}']
-)
+    "state",
+    [
+        b"", b"{}", STATE.replace(b"12,", b"-1,", 1), STATE.replace(b"12,", b"13,", 1), STATE.replace(b"false", b"0"),
+        STATE.replace(b"}", b', "more": 1}'),
+    ],
+)  # fmt: skip
 def test_what_is_no_state_of_an_import_is_refused(things: Place, state: bytes) -> None:
     """With the file's name."""
     file = things.file([{"id": 2}])

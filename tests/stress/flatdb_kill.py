@@ -71,16 +71,16 @@ def content(env: Path) -> dict[str, list[tuple[bytes, bytes]]]:
         return {name: list(txn.cursor(opened.open_db(name.encode(), txn=txn, create=False))) for name in names}
 
 
-def begun(env: Path) -> bool:
-    """Whether the catalog remembers an import that is not done."""
+def state(env: Path) -> str:
+    """Whether the import has stored "nothing", is "begun", or "done", as the catalog has it."""
     if not (env / "data.mdb").exists() or not (env / "data.mdb").stat().st_size:
-        return False
+        return "nothing"
     with lmdb.open(str(env), readonly=True, max_dbs=8) as opened, opened.begin() as txn:
         try:
             catalog = opened.open_db(b"__tables__", txn=txn, create=False)
         except lmdb.NotFoundError:
-            return False
-        return any(key.startswith(b"people\x01") for key, _ in txn.cursor(catalog))
+            return "nothing"
+        return "begun" if any(key.startswith(b"people\x01") for key, _ in txn.cursor(catalog)) else "done"
 
 
 def run(folder: Path, engine: str, kills: int, seed: int) -> Campaign:
@@ -105,7 +105,9 @@ def run(folder: Path, engine: str, kills: int, seed: int) -> Campaign:
                     _, said = process.communicate()
             if process.returncode == -signal.SIGKILL:
                 killed += 1
-                in_transit += begun(env)
+                found_state = state(env)
+                in_transit += found_state == "begun"
+                done = found_state == "done"  # killed between its last commit and its end
             elif process.returncode == 0:
                 done = True
             else:

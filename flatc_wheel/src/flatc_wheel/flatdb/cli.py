@@ -283,7 +283,9 @@ class _Progress:
 
     def problem(self, place: str, text: str) -> None:
         self.clear()
-        print(f"flatdb: left out: {place}: {text}", file=sys.stderr)
+        # Where a value has no end, the text has a place of its own, in it.
+        where = text if text.startswith(place) else f"{place}: {text}"
+        print(f"flatdb: left out: {where}", file=sys.stderr)
 
     def say(self, text: str) -> None:
         self.clear()
