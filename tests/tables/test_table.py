@@ -132,11 +132,13 @@ def test_tables_in_one_transaction(env: lmdb.Environment) -> None:
         two.within(txn)[1] = "b"
         assert one == {}
     assert (one, two) == ({1: "a"}, {1: "b"})
+    assert one.txn is None
 
     def fail() -> None:
         with one.begin(write=True) as bound:
             bound[2] = "c"
-            two.within(bound._live_txn())[2] = "d"
+            assert bound.txn is not None
+            two.within(bound.txn)[2] = "d"
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

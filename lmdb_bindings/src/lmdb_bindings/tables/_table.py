@@ -126,9 +126,9 @@ class Table(Exports, MutableMapping[K, V]):
         return self._stored.entry
 
     @property
-    def catalog(self) -> _Database:
-        """The database of the catalog, for codecs that store something there."""
-        return self._stored.catalog
+    def txn(self) -> Transaction | None:
+        """The transaction that it is bound to; None where it is not."""
+        return self._txn
 
     # -- transactions ------------------------------------------------------------------------------------------------
 
