@@ -201,8 +201,8 @@ MUSL_CANARY: dict[str, tuple[int, int] | bytes] = {
     "s390x": bytes.fromhex("41c64e6d"),
 }
 
-# How a machine's code reads the canary that glibc has for each thread, where what is called when it has changed is zig's:
-# ld r, -0x7010(r13).
+# How a machine's code reads the canary that glibc has for each thread, where what is called when it has changed is
+# zig's: ld r, -0x7010(r13).
 THREAD_CANARY: dict[str, tuple[int, int] | bytes] = {"ppc64le": (0xFC1FFFFF, 0xE80D8FF0)}
 
 
