@@ -201,8 +201,8 @@ MUSL_CANARY: dict[str, tuple[int, int] | bytes] = {
     "s390x": bytes.fromhex("41c64e6d"),
 }
 
-# How the code of a machine reads the canary that glibc has beside each thread, where the function that is called when it
-# has changed is zig's: ld r, -0x7010(r13).
+# How a machine's code reads the canary that glibc has for each thread, where what is called when it has changed is
+# zig's: ld r, -0x7010(r13).
 THREAD_CANARY: dict[str, tuple[int, int] | bytes] = {"ppc64le": (0xFC1FFFFF, 0xE80D8FF0)}
 
 
@@ -210,8 +210,8 @@ def canary(file: NativeFile) -> str | None:
     """How a file is seen to have a stack protector; None where it is not.
 
     Where the C library has the function that is called, its name is imported. Where it does not (Windows, and glibc on
-    armv7l as zig knows it; and in C++, with all else that zig's runtime has) zig links its own, whose canary is a constant
-    in the data, or glibc's. A static program without names has the start of musl's.
+    armv7l as zig knows it; in C++ where other parts of zig's runtime come along) zig links its own, whose canary is a
+    constant in the data, or glibc's. A static program without names has the start of musl's.
     """
     if "__stack_chk_fail" in file.imports:
         return "calls the C library's __stack_chk_fail"

@@ -125,6 +125,13 @@ def test_what_is_not_believed(
         Table(env, "people")
 
 
+def test_an_entry_that_is_too_deep() -> None:
+    """Neither the parser of JSON nor the process gives up."""
+    for data in (b"[" * 100_000, b'{"indexes":' * 100_000):
+        with pytest.raises(DamagedError, match="is no JSON"):
+            _catalog.parse("t", data)
+
+
 @given(st.binary() | st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(
     st.sampled_from(["format", "key", "value", "fields", "indexes", "root", "schema", "type", "unique", "function"]), part)))  # fmt: skip
 def test_any_entry_is_read_or_refused(found: Any) -> None:

@@ -119,6 +119,17 @@ def test_in_place_only_while_there_is_a_snapshot(table: Table[int, str], env: lm
         assert writing.pop(2) == copies[2]
 
 
+def test_a_codec_that_nobody_knows(env: lmdb.Environment) -> None:
+    """Values of another name than the catalog knows are refused before there is a table of them."""
+    codec = Noting(1)
+    codec.name = "protobuf"
+    with pytest.raises(
+        lmdb.Error, match="values of 'protobuf': nobody could open it again; known are flatbuffers, bytes"
+    ):
+        Table(env, "t", key=keys.uint8, value=codec)
+    assert env.dbs() == []
+
+
 def test_what_a_codec_stores_with_the_table(table: Table[int, str], opened: Callable[..., lmdb.Environment]) -> None:
     """It is asked when the table is opened, first without writing, and again where something is left to be stored."""
     env = table.env

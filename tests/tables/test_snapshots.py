@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
+import random
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +183,8 @@ def test_a_record_is_verified_once_in_a_snapshot(table: Table[int, Any]) -> None
     """The second look-up of a key does not call native code."""
     with table.begin() as snapshot:
         reader, calls = snapshot._reader, []
-        read = reader._read
-        reader._read = lambda *arguments: calls.append(arguments[1]) or read(*arguments)
+        read = reader._look_up.read
+        reader._look_up.read = lambda *arguments: calls.append(arguments[1]) or read(*arguments)
         for key in (1, 2, 1, 1, 2):
             assert snapshot[key].weight == 2.0
         assert calls == [keys.uint32.encode(1), keys.uint32.encode(2)]
@@ -299,12 +304,49 @@ def test_records_of_many_threads_end_at_once(table: Table[int, Any]) -> None:
         assert all("has ended" in outcome or "closed/deleted/dropped" in outcome for outcome in outcomes)
 
 
-@pytest.mark.skipif(not hasattr(sys.modules["os"], "fork"), reason="there is no fork() here")
+class HandlerError(Exception):
+    """Raised by a handler of a signal."""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no such timers here")
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_handler_of_a_signal_may_look_up_too(table: Table[int, Any], raises: bool) -> None:
+    """In the middle of a look-up of its thread, and raise there: neither waits for the other, now or later."""
+    chance, calls, inside = random.Random(5), 0, False
+    with table.begin() as snapshot:
+
+        def handle(*_: object) -> None:
+            nonlocal calls, inside
+            calls += 1
+            mine = calls % 10
+            assert snapshot[mine].name == f"leaf {mine}"
+            if inside:
+                inside = False
+                raise HandlerError
+
+        old = signal.signal(signal.SIGALRM, handle)
+        end = time.monotonic() + 2
+        try:
+            while time.monotonic() < end:
+                with suppress(HandlerError):
+                    inside = raises
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 1e-4))
+                    for number in range(10):
+                        snapshot._reader._kept.clear()
+                        assert snapshot[number].name == f"leaf {number}"
+                    inside = False
+                inside = False
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, old)
+        assert calls > 100
+        assert snapshot._txn._lock.token == [None]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_of_fork_does_not_read_the_parents_records(table: Table[int, Any]) -> None:
     """The parent's transaction may end at any time, and its pages change."""
-    import os
-
     with table.begin() as snapshot:
         record = snapshot[1]
         child = os.fork()

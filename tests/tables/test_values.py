@@ -39,6 +39,13 @@ class Point:
     y: float = 0.0
 
 
+@dataclass
+class Chain:
+    """A class that contains itself, as often as a file says."""
+
+    next: "Chain | None" = None  # noqa: UP037 (read at run time)
+
+
 @dataclass(frozen=True)
 class Everything:
     """A field of each type."""
@@ -178,6 +185,13 @@ def test_values_that_cannot_be_stored(
         (values.msgpack, b"\x01\x02"),
         (values.pickle(trusted=True), b""),
         (values.pickle(trusted=True), b"junk"),
+        (values.pickle(trusted=True), b"cnothing_of_that_name\nname\n."),
+        (values.pickle(trusted=True), b"cos\nnothing\n."),
+        (values.pickle(trusted=True), b"."),
+        (values.json, b"[" * 100_000),
+        (values.json, b'{"":' * 100_000),
+        (values.msgpack, b"\x91" * 100_000),
+        (values.dataclass(Chain), b'{"next":' * 5000 + b"{}" + b"}" * 5000),
         (values.dataclass(Point), b"[]"),
         (values.dataclass(Point), b"{}"),
         (values.dataclass(Point), b'{"x": "1"}'),

@@ -8,9 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 import lmdb_bindings as lmdb
 from lmdb_bindings._scan import Scan
-from lmdb_bindings.tables import Table
-from lmdb_bindings.tables._lookup import Lookup
-from lmdb_bindings.tables._query import Query
+from lmdb_bindings.tables import Lookup, Query, Table
 from lmdb_bindings.tables._views import TableItems, TableKeys, TableValues
 
 T = TypeVar("T")

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import lmdb_bindings as lmdb
-from lmdb_bindings.tables import Index, Table, keys, values
-from lmdb_bindings.tables._lookup import Lookup
-from lmdb_bindings.tables._query import Query
+from lmdb_bindings.tables import Index, Lookup, Query, Table, keys, values
 from lmdb_bindings.tables._views import TableItems, TableKeys, TableValues
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ def parse(name: str, data: bytes) -> Entry:
     """
     try:
         found = json.loads(data.decode())
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise DamagedError(f"table {name!r}: its entry in the catalog is no JSON: {problem}") from None
     about = f"table {name!r}: its entry in the catalog"
     if not isinstance(found, dict):

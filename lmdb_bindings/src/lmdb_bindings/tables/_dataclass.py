@@ -46,7 +46,7 @@ class DataclassCodec(ValueCodec[V]):
         found = json_values.decode(data)
         try:
             return self._of_json(found)  # type: ignore[no-any-return]
-        except (TypeError, ValueError) as problem:
+        except (TypeError, ValueError, RecursionError) as problem:
             raise DamagedError(f"a value is no {self.kind.__qualname__}: {problem}") from None
 
     def field(self, value: V, path: tuple[str, ...]) -> Any:

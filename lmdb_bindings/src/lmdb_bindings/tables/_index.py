@@ -7,7 +7,6 @@ from typing import Any, Generic, TypeVar
 
 from lmdb_bindings._database import _Database
 from lmdb_bindings.tables._catalog import IndexEntry
-from lmdb_bindings.tables.errors import restated
 from lmdb_bindings.tables.keys import KeyCodec
 
 K = TypeVar("K")
@@ -118,3 +117,8 @@ def by_fields(fields: Sequence[str], field: Callable[[Any, tuple[str, ...]], Any
         return None if None in found else found
 
     return make
+
+
+def restated(problem: TypeError | ValueError, about: str) -> Exception:
+    """The exception for a key that cannot be, with what it is the key of."""
+    return (TypeError if isinstance(problem, TypeError) else ValueError)(f"{about}: {problem}")

@@ -14,9 +14,9 @@ from lmdb_bindings._transaction import Transaction
 from lmdb_bindings.errors import DbsFullError, Error, IncompatibleError, NotFoundError
 from lmdb_bindings.tables import _catalog, keys, values
 from lmdb_bindings.tables._catalog import Entry, IndexEntry
-from lmdb_bindings.tables._index import Index, StoredIndex, by_fields
+from lmdb_bindings.tables._index import Index, StoredIndex, by_fields, restated
 from lmdb_bindings.tables._writing import build
-from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError, restated
+from lmdb_bindings.tables.errors import DamagedError, MismatchError, TableError
 from lmdb_bindings.tables.keys import KeyCodec
 from lmdb_bindings.tables.values import ValueCodec
 
@@ -47,6 +47,11 @@ class Asked:
         """The entry of a table that does not exist yet."""
         if self.key is None or self.value is None:
             raise TableError(f"there is no table {name!r}: give key= and value= to make one")
+        if self.value.name not in _catalog.VALUES:
+            known = ", ".join(_catalog.VALUES)
+            raise TableError(
+                f"table {name!r}: values of {self.value.name!r}: nobody could open it again; known are {known}"
+            )
         indexes = {each: index.entry() for each, index in self.indexes.items()}
         return Entry(self.key.name, self.value.name, self.fields, self.value.entry(), indexes)
 

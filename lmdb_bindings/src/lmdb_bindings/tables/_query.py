@@ -131,12 +131,12 @@ class Query(Exports, Generic[K, V, T]):
         decode_key = table._decode_key
         if self._give == "keys":
             return map(decode_key, self._record_keys(txn))
-        if self._index is None and table._reader is not None:
-            read = table._reader.scan
+        read = getattr(table._reader, "scan", None) if self._index is None else None
+        if read is not None:
             if self._give == "values":
                 return read(self._scan(txn)(), keys=False)  # type: ignore[no-any-return]
             return ((decode_key(key), value) for key, value in read(self._scan(txn)(), keys=True))
-        if self._index is None:
+        if self._index is None and table._reader is None:
             decode, scan = table._decode, self._scan(txn)
             if self._give == "values":
                 return (decode(data) for data in scan(keys=False))

@@ -36,8 +36,3 @@ class UniqueError(TableError):
         self.index_key = index_key
         self.key = key
         self.holder = holder
-
-
-def restated(problem: TypeError | ValueError, about: str) -> Exception:
-    """The exception for a key that cannot be, with what it is the key of."""
-    return (TypeError if isinstance(problem, TypeError) else ValueError)(f"{about}: {problem}")

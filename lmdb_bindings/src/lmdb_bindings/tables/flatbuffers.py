@@ -262,6 +262,28 @@ class _Versions:
         return number
 
 
+class _LookUp:
+    """What native code is given to look up a record, and where it says what it has found.
+
+    Attributes:
+        read: ``flatdb_read``.
+        native: its first argument.
+        failure: what went wrong.
+        found: the ``MDB_val`` of the record.
+        place: its memory.
+    """
+
+    __slots__ = ("failure", "found", "native", "place", "read")
+
+    def __init__(self, schema: Schema, txn: Any, dbi: int) -> None:
+        self.read = schema.lib.flatdb_read
+        self.failure = ffi.new("flatdb_error *")
+        self.native = native = ffi.new("flatdb_reader *")
+        native.schema, native.txn, native.dbi, native.error = schema.handle, txn, dbi, self.failure
+        self.found = ffi.addressof(native, "record")
+        self.place = ffi.buffer(self.found)
+
+
 class Reader:
     """Reads records of a table in place, in a read transaction.
 
@@ -280,13 +302,8 @@ class Reader:
         self._windows = snapshot.windows
         self._kind = codec._kind
         self._schema = schema
-        self._failure = ffi.new("flatdb_error *")
         self._dbi = txn._dbi(database)
-        self._native = native = ffi.new("flatdb_reader *")
-        native.schema, native.txn, native.dbi, native.error = schema.handle, txn._live(), self._dbi, self._failure
-        self._read = schema.lib.flatdb_read
-        self._found = ffi.addressof(native, "record")
-        self._place = ffi.buffer(self._found)
+        self._look_up = _LookUp(schema, txn._live(), self._dbi)
         self._kept: dict[bytes, int] = {}
         self._verified: set[int] = set()
 
@@ -310,13 +327,13 @@ class Reader:
                 del token[0]  # the lock, see _token
                 held = True
                 try:
-                    extent = self._find(key)
+                    extent = self._find(key, self._look_up)
                 finally:
                     held = False  # noqa: F841 (see _token)
                     token += TOKEN
             except IndexError:  # somebody has it, or waits for it
                 with txn._lock:
-                    extent = self._find(key)
+                    extent = self._find(key, self._another())
             if extent is None:
                 return None
             if len(self._kept) >= self.KEPT:
@@ -327,16 +344,25 @@ class Reader:
         except (KeyError, ValueError):
             raise _record.ended() from None
 
-    def _find(self, key: bytes) -> int | None:
-        """Look up a key, and verify the record: its address << 32 | size. With the lock."""
-        if self._txn._handle is None or self._database._dbi != self._dbi:
+    def _another(self) -> _LookUp:
+        """For who may have interrupted another look-up of his own thread: a handler of a signal, or a finalizer."""
+        return _LookUp(self._schema, self._live(), self._dbi)
+
+    def _live(self) -> Any:
+        txn = self._txn._handle
+        if txn is None or self._database._dbi != self._dbi:
             raise gone()
-        code = self._read(self._native, key, len(key))
+        return txn
+
+    def _find(self, key: bytes, look_up: _LookUp) -> int | None:
+        """Look up a key, and verify the record: its address << 32 | size. With the lock."""
+        self._live()
+        code = look_up.read(look_up.native, key, len(key))
         if code == c.NOTFOUND:
             return None
         if code:
-            raise self._problem(code, key)
-        size, address = _place(self._place)
+            raise self._problem(code, look_up.failure, key)
+        size, address = _place(look_up.place)
         if address >> BITS not in self._windows:
             self._snapshot.open(address)
         extent: int = address << 32 | size
@@ -376,9 +402,9 @@ class Reader:
         problem = None
         if wanted:
             chosen = places.values if not remember else ffi.new("MDB_val[]", [places.values[n] for n in wanted])
-            count = ffi.new("size_t *", len(wanted))
-            if code := self._schema.lib.flatdb_verify_many(self._schema.handle, chosen, count, self._failure):
-                problem = self._problem(code, copy(places.keys[wanted[count[0]]]))
+            count, failure = ffi.new("size_t *", len(wanted)), ffi.new("flatdb_error *")
+            if code := self._schema.lib.flatdb_verify_many(self._schema.handle, chosen, count, failure):
+                problem = self._problem(code, failure, copy(places.keys[wanted[count[0]]]))
                 del extents[wanted[count[0]] :]
         if remember:
             if len(verified) >= self.KEPT:
@@ -388,9 +414,9 @@ class Reader:
             self._snapshot.open(number << BITS)
         return extents, [], problem
 
-    def _problem(self, code: int, key: bytes) -> Exception:
+    def _problem(self, code: int, failure: Any, key: bytes) -> Exception:
         table = (self._database._name or b"").decode("utf-8", "replace")
-        return problem_of(code, self._failure, f"table {table!r}, key {key!r}: ")
+        return problem_of(code, failure, f"table {table!r}, key {key!r}: ")
 
 
 _NUMBER = 32 + BITS
@@ -412,9 +438,10 @@ class GeneratedReader(Reader):
     def get(self, key: bytes) -> Any:
         """The value of a key, in a view of its own: generated code may look beyond what has been verified."""
         with self._lock:
-            if self._find(key) is None:
+            look_up = self._another()
+            if self._find(key, look_up) is None:
                 return None
-            view = self._txn._view(self._found)
+            view = self._txn._view(look_up.found)
         return self._as_root(view, 0)
 
     def scan(self, scan: Scan[Any], *, keys: bool) -> Iterator[Any]:

@@ -90,9 +90,9 @@ class ValueCodec(Generic[V]):
 
     def reader(self, txn: Transaction, database: _Database) -> Any:
         """What reads the records of a table that is bound to a read transaction, in place: an object with
-        ``get(key: bytes)``, which gives the value of a key, or None where there is no such key, and ``scan(scan,
-        keys=)``, which gives the values of a :class:`Scan`, with ``keys`` pairs of key and value. None: ``decode`` is
-        called.
+        ``get(key: bytes)``, which gives the value of a key, or None where there is no such key. It may also have
+        ``scan(scan, keys=)``, which gives the values of a :class:`Scan`, with ``keys`` pairs of key and value. None:
+        ``decode`` is called.
         """
         del txn, database
         return
@@ -143,7 +143,7 @@ class _Json(ValueCodec[Any]):
     def decode(self, data: Any) -> Any:
         try:
             return _from_json(data.decode())
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise DamagedError(f"a value is no JSON: {problem}") from None
 
 
@@ -172,6 +172,10 @@ def _msgpack() -> Any:
         raise ImportError("values.msgpack needs msgpack: install lmdb-bindings[msgpack]") from problem
 
 
+# What pickle.loads() raises, says the standard library's documentation.
+_UNREADABLE = (_pickle.UnpicklingError, AttributeError, EOFError, ImportError, IndexError, ValueError)
+
+
 class _Pickle(ValueCodec[Any]):
     name = "pickle"
 
@@ -184,8 +188,8 @@ class _Pickle(ValueCodec[Any]):
     def decode(self, data: Any) -> Any:
         try:
             return _pickle.loads(data)  # noqa: S301 (who opened the table says that its records are trusted)
-        except (_pickle.UnpicklingError, EOFError) as problem:
-            raise DamagedError(f"a value is no pickle: {problem}") from None
+        except _UNREADABLE as problem:
+            raise DamagedError(f"a value is no pickle that can be read: {problem!r}") from problem
 
 
 def pickle(*, trusted: bool, protocol: int | None = None) -> ValueCodec[Any]:

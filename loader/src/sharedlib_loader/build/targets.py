@@ -30,7 +30,7 @@ class Target:
         flags: what the compiler needs to hear for this platform alone.
         cpu: zig's name for the oldest CPU that the code runs on.
         beside_cxx: a file beside this one that is linked into libraries of C++, with what the compiler's runtime of C++
-            lacks here, or has otherwise than a library should, and the compiler flags of that; empty where it needs none.
+            lacks here, or has otherwise than a library should, and the compiler flags of that; empty where none is.
         static: on Linux, zig's name for the platform where executables link nothing and run with either C library.
     """
 
@@ -73,7 +73,8 @@ TARGETS = (
            ("manylinux2014_ppc64le", "manylinux_2_17_ppc64le"), IBM_DOUBLES, beside_cxx=IEEE_DOUBLES,
            static="powerpc64le-linux-musl"),
     Target("manylinux_s390x", "s390x", "glibc", "s390x-linux-gnu.2.17",
-           ("manylinux2014_s390x", "manylinux_2_17_s390x"), cpu="arch8", static="s390x-linux-musl"),
+           ("manylinux2014_s390x", "manylinux_2_17_s390x"), cpu="arch8", beside_cxx=DIVISION,
+           static="s390x-linux-musl"),
     Target("musllinux_x86_64", "x86_64", "musl", "x86_64-linux-musl",
            ("musllinux_1_2_x86_64",), beside_cxx=DIVISION, static="x86_64-linux-musl"),
     Target("musllinux_aarch64", "aarch64", "musl", "aarch64-linux-musl",
