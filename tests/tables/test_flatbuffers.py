@@ -7,6 +7,7 @@ import enum
 import json
 import keyword
 import math
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -508,6 +509,19 @@ def test_a_damaged_schema_is_told(env: lmdb.Environment) -> None:
         table_of(env, None)
     with pytest.raises(TableError, match="needs a schema"):
         Table(env, "new", key=keys.uint8, value=FlatBuffers())
+
+
+def test_a_table_goes_to_other_processes(env: lmdb.Environment) -> None:
+    """A codec is pickled with its schema, and with its root."""
+    table = Table(env, "leaves", key=keys.uint8, value=LEAVES)
+    table[1] = {"name": "one"}
+    for opened in (table, Table(env, "leaves")):
+        again = pickle.loads(pickle.dumps(opened))
+        assert again[1].name == "one"
+        again.env.close()
+    codec = pickle.loads(pickle.dumps(LEAVES))
+    assert codec.decode(LEAVES.encode({"name": "x"})) == LEAVES.decode(codec.encode({"name": "x"}))
+    assert repr(pickle.loads(pickle.dumps(FlatBuffers()))) == "FlatBuffers()"
 
 
 def test_schemas_come_as_text_binary_or_bytes(tmp_path: Path) -> None:

@@ -217,6 +217,10 @@ class FlatBuffers(ValueCodec[Any]):
         """What makes columns of Apache Arrow of records: see ``_arrow``."""
         return Columns(self._schema(engine), paths, key)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        binary = None if self._source is None else self._any().binary
+        return FlatBuffers, (binary, self._root, self._reader)
+
     def __repr__(self) -> str:
         return f"FlatBuffers(root={self._any().root!r})" if self._schemas else "FlatBuffers()"
 
