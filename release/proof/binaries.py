@@ -202,8 +202,11 @@ MUSL_CANARY: dict[str, tuple[int, int] | bytes] = {
 }
 
 # How a machine's code reads the canary that glibc has for each thread, where what is called when it has changed is
-# zig's: ld r, -0x7010(r13).
-THREAD_CANARY: dict[str, tuple[int, int] | bytes] = {"ppc64le": (0xFC1FFFFF, 0xE80D8FF0)}
+# zig's.
+THREAD_CANARY: dict[str, tuple[int, int] | bytes] = {
+    "ppc64le": (0xFC1FFFFF, 0xE80D8FF0),  # ld r, -0x7010(r13)
+    "s390x": bytes.fromhex("b24f0011e31010280004"),  # ear r1, a1 (the thread's block); lg r1, 40(r1)
+}
 
 
 def canary(file: NativeFile) -> str | None:

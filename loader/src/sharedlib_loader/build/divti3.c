@@ -1,5 +1,5 @@
 /* The division of 128-bit numbers, which zig's runtime of C++ calls for the times of files. Where it calls no more of the
- * kind, on x86-64 and s390x, this keeps zig's own away: that is in one object with its memcpy, its mathematics and its
+ * kind, on x86-64, this keeps zig's own away: that is in one object with its memcpy, its mathematics and its
  * stack protector, which would come along in place of the C library's, slower and with a canary that everybody knows.
  */
 typedef unsigned __int128 Number;
