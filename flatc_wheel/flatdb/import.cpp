@@ -302,7 +302,9 @@ std::vector<std::string_view> Import::keys(MDB_txn *txn, const OpenTable &table,
     if (!entry_.key.decode(view(key), values))
       fail(FLATDB_BAD_TABLE, "the last key of " + entry_.name + ", " + entry_.key.text(view(key)) + ", is no number");
     number = values[0].integer;
-    if (number == UINT64_MAX) fail(FLATDB_BAD_KEY, "there are no numbers left in the table " + entry_.name);
+    if (batch.records.size() > UINT64_MAX - number)  // or they would begin at 0 again
+      fail(FLATDB_BAD_KEY,
+           "there are no numbers left in the table " + entry_.name + " behind " + std::to_string(number));
   }
   for (size_t i = 0; i < batch.records.size(); i++) append_unsigned(numbers, type, ++number);
   for (size_t i = 0; i < batch.records.size(); i++) keys.push_back(std::string_view(numbers).substr(i * size, size));

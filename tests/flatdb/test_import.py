@@ -105,6 +105,18 @@ def test_records_without_a_key_are_numbered_from_1(place: Place) -> None:
     assert place.check() == []
 
 
+@pytest.mark.parametrize("on_duplicate", ["refuse", "replace", "keep"])
+def test_numbers_end(place: Place, on_duplicate: str) -> None:
+    """They do not begin at 0 again, where they would take the place of other records."""
+    place.import_([{"name": "first"}], SCHEMA)
+    with place.damage() as (txn, db):
+        txn.put((2**64 - 3).to_bytes(8, "big"), txn.get((1).to_bytes(8, "big"), db=db), db=db)
+    with pytest.raises(FlatdbError, match="there are no numbers left in the table things behind 18446744073709551613"):
+        place.import_([{"name": "x"}] * 3, on_duplicate=on_duplicate)
+    place.import_([{"name": "x"}] * 2, on_duplicate=on_duplicate)
+    assert [record["name"] for record in place.export()] == ["first", "first", "x", "x"]
+
+
 def test_the_field_with_the_attribute_key_is_the_key(place: Place) -> None:
     """Unless the call says another."""
     schema = "table Thing { a: uint; b: string (key); } root_type Thing;"
