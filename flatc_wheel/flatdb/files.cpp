@@ -38,9 +38,11 @@ int64_t modified(const Status &status) { return static_cast<int64_t>(status.st_m
 bool regular(const Status &status) { return (status.st_mode & _S_IFMT) == _S_IFREG; }
 int status_of(int file, Status *status) { return _fstat64(file, status); }
 int open_to_read(const std::string &path) { return _wopen(native(path).c_str(), _O_RDONLY | _O_BINARY | _O_NOINHERIT); }
-int open_to_write(const std::string &path, bool fresh) {
-  const int flags = _O_WRONLY | _O_BINARY | _O_NOINHERIT | (fresh ? _O_CREAT | _O_EXCL : 0);
-  return _wopen(native(path).c_str(), flags, _S_IREAD | _S_IWRITE);
+int open_to_write(const std::string &path) {
+  return _wopen(native(path).c_str(), _O_WRONLY | _O_BINARY | _O_NOINHERIT);
+}
+int open_to_make(const std::string &path, unsigned) {  // permissions are not of this kind
+  return _wopen(native(path).c_str(), _O_WRONLY | _O_BINARY | _O_NOINHERIT | _O_CREAT | _O_EXCL, _S_IREAD | _S_IWRITE);
 }
 bool seek_file(int file, uint64_t offset) { return _lseeki64(file, static_cast<int64_t>(offset), SEEK_SET) >= 0; }
 void as_bytes(int file) { _setmode(file, _O_BINARY); }
@@ -66,8 +68,9 @@ int64_t modified(const Status &status) {
 bool regular(const Status &status) { return S_ISREG(status.st_mode); }
 int status_of(int file, Status *status) { return fstat(file, status); }
 int open_to_read(const std::string &path) { return open(path.c_str(), O_RDONLY | O_CLOEXEC); }
-int open_to_write(const std::string &path, bool fresh) {
-  return open(path.c_str(), O_WRONLY | O_CLOEXEC | (fresh ? O_CREAT | O_EXCL : 0), 0666);
+int open_to_write(const std::string &path) { return open(path.c_str(), O_WRONLY | O_CLOEXEC); }
+int open_to_make(const std::string &path, unsigned mode) {  // the umask may take more away
+  return open(path.c_str(), O_WRONLY | O_CLOEXEC | O_CREAT | O_EXCL, mode);
 }
 bool seek_file(int file, uint64_t offset) { return lseek(file, static_cast<off_t>(offset), SEEK_SET) >= 0; }
 void as_bytes(int) {}
@@ -136,12 +139,18 @@ OutputFile::OutputFile(const std::string &path) : path_(path), name_(path == "-"
   std::error_code error;
   const std::filesystem::file_status there = std::filesystem::status(native(path), error);
   if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) {
-    file_ = open_to_write(path, false);
+    file_ = open_to_write(path);
     if (file_ < 0) fail_by_errno("cannot open " + path);
     return;
   }
-  const std::string beside = path + "." + std::to_string(process_id()) + ".part";
-  file_ = open_to_write(beside, true);
+  // Through a link the file is replaced that it leads to, and not the link; and what was for some eyes only stays so.
+  if (std::filesystem::is_symlink(native(path), error)) {
+    const std::filesystem::path target = std::filesystem::canonical(native(path), error);
+    if (!error) path_ = target.u8string();
+  }
+  const unsigned mode = std::filesystem::exists(there) ? static_cast<unsigned>(there.permissions()) & 0666 : 0666;
+  const std::string beside = path_ + "." + std::to_string(process_id()) + ".part";
+  file_ = open_to_make(beside, mode);
   if (file_ < 0) fail_by_errno("cannot make " + beside);
   temporary_ = beside;
 }

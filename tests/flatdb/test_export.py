@@ -101,6 +101,19 @@ def test_a_file_appears_when_it_is_whole(cities: Place) -> None:
     assert [path.name for path in cities.folder.iterdir() if "part" in path.name] == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions are of another kind, and links need a privilege")
+def test_what_is_replaced_is_the_file_alone(cities: Place) -> None:
+    """A link to it stays a link, and what was for its owner alone stays so."""
+    target, link = cities.folder / "target.json", cities.folder / "exported.json"
+    target.write_text("old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    assert cities.export("cities") == CITIES
+    assert link.is_symlink()
+    assert json.loads(target.read_text(encoding="utf-8").splitlines()[0]) == CITIES[0]
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
 def test_an_export_is_stopped_by_the_caller(place: Place) -> None:
     """By what the callback gives or raises; no file appears."""
     place.import_([{"country": str(i)} for i in range(60_000)], SCHEMA, key="country")
