@@ -106,6 +106,22 @@ def test_a_failure_is_one_line_and_status_1(command: Command) -> None:
     assert not (command.folder / "nowhere").exists()
 
 
+def test_a_mistake_makes_no_environment(command: Command) -> None:
+    """Where nothing can be imported, nothing is left behind, and a file that is no environment stays as it is."""
+    (command.folder / "folder").mkdir()
+    (command.folder / "text").touch()
+    schema = ("--schema", "thing.fbs")
+    for arguments, why in (
+        (("new", "things", "missing.json", *schema), "cannot open missing.json: No such file"),
+        (("new", "things", "folder", *schema), "cannot read folder: it is a folder"),
+        (("new", "things", "things.json"), "there is no LMDB environment at new yet: for a new one give --schema"),
+        (("new", "things", "things.json", "--schema", "missing.fbs"), "No such file"),
+        (("text", "things", "things.json", *schema), "text is a file, and no LMDB environment"),
+    ):
+        assert why in command("import", *arguments, status=1)[1]
+    assert sorted(path.name for path in command.folder.iterdir()) == ["folder", "text", "thing.fbs", "things.json"]
+
+
 def test_a_wrong_command_line_is_status_2(command: Command) -> None:
     """And makes nothing."""
     for arguments in ((), ("import", "env"), ("import", "env", "t", "f", "--batch", "0"), ("import", "env", "t", "f", "--map-size", "1X"),

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import sys
 import time
 
@@ -61,11 +62,20 @@ def _fail(text: str) -> int:
 
 def _import(options: argparse.Namespace) -> int:
     indexes = [*options.index, *(f"{index} unique" for index in options.unique)]
-    library = _native.Library(_engine(options.env, options.engine, make=True))
+    # What can be wrong with the command is found before an environment is made.
+    _must_be_input(options.file)
+    new = data_format.engine_of(options.env) is None
+    if new and options.schema is None:
+        raise CommandError(f"there is no LMDB environment at {options.env} yet: for a new one give --schema")
+    if new and os.path.exists(options.env) and not os.path.isdir(options.env):
+        raise CommandError(f"{options.env} is a file, and no LMDB environment: name another place for a new one")
+    library = _native.Library(_engine(options.env, options.engine))
     with contextlib.ExitStack() as stack:
         schema = None
         if options.schema is not None:
             schema = stack.enter_context(library.schema(options.schema, options.include, options.root))
+        if new:
+            os.makedirs(options.env, exist_ok=True)
         env = stack.enter_context(library.open(options.env, flags=_flags(options.env), map_size=options.map_size))
         progress = stack.enter_context(_Progress("imported", quiet=options.quiet))
         try:
@@ -211,8 +221,19 @@ def _must_exist(path: str) -> None:
         raise CommandError(f"there is no LMDB environment at {path}")
 
 
-def _engine(path: str, asked: str | None = None, *, make: bool = False) -> str:
-    """The engine of an environment; with ``make``, a folder is made for a new one."""
+def _must_be_input(path: str) -> None:
+    if path == "-":
+        return
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        raise CommandError(f"cannot open {path}: {error.strerror}") from None
+    if is_folder:
+        raise CommandError(f"cannot read {path}: it is a folder")
+
+
+def _engine(path: str, asked: str | None = None) -> str:
+    """The engine of an environment; of a new one, what was asked for."""
     found = data_format.engine_of(path)
     if found is not None:
         if asked not in (None, found):
@@ -220,8 +241,6 @@ def _engine(path: str, asked: str | None = None, *, make: bool = False) -> str:
                 f"{path} is of engine {found}, not {asked}: leave out --engine, or name a new environment"
             )
         return found
-    if make:
-        os.makedirs(path, exist_ok=True)
     return asked or liblmdb_wheel.DEFAULT_ENGINE
 
 
