@@ -30,8 +30,8 @@ bool is_bytes(const Type &type) {
 /* Whether values of a field can be keys of a type; of a number it is seen record by record whether it fits. */
 bool fits(const Type &type, KeyType key) {
   switch (key_form(key).kind) {
-    case KeyKind::Unsigned:
-    case KeyKind::Signed: return is_integer(type.base);
+    case KeyKind::Unsigned: return is_integer(type.base);
+    case KeyKind::Signed: return is_integer(type.base) && (key != KeyType::DateTime || type.base != reflection::Bool);
     case KeyKind::Bool: return type.base == reflection::Bool;
     case KeyKind::Float: return is_real(type.base);
     case KeyKind::Text: return type.base == reflection::String || (key == KeyType::Bytes && is_bytes(type));

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
-#include <limits>
 
 #include "decimal_point.h"
 
@@ -22,6 +21,7 @@ constexpr KeyForm FORMS[] = {
     {"bytes", KeyKind::Text, 0},     {"uuid", KeyKind::Uuid, 16},      {"datetime", KeyKind::Signed, 8},
 };
 
+constexpr double FLOAT_END = 0x1.ffffffp127;  // from here on a double is rounded to no float32, but to infinity
 constexpr char ESCAPED_NUL[] = {0, '\xff'};
 constexpr char END_OF_PART[] = {0, 0};
 constexpr char DIGITS[] = "0123456789abcdef";
@@ -390,8 +390,7 @@ void append_float(std::string &key, KeyType type, double value) {
   if (size == 8) {
     std::memcpy(&bits, &value, sizeof value);
   } else {
-    if (std::isfinite(value) && std::fabs(value) > std::numeric_limits<float>::max())
-      out_of_range(float_text(value, 8), type);
+    if (std::isfinite(value) && std::fabs(value) >= FLOAT_END) out_of_range(float_text(value, 8), type);
     const float half = static_cast<float>(value) == 0 ? 0.0F : static_cast<float>(value);  // also what underflows
     uint32_t half_bits;
     std::memcpy(&half_bits, &half, sizeof half);

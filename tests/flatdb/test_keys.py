@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flatc_wheel.flatdb._native import BAD_ARGUMENT, BAD_KEY, FlatdbError
+from lmdb_bindings.tables import keys
 from tests.flatdb.place import Place
 
 SCHEMA = """\
@@ -165,6 +166,21 @@ def test_a_key_has_a_text_that_finds_its_record(
     assert [problem[0] for problem in place.check()] == [shown]
 
 
+@pytest.mark.parametrize(
+    ("number", "fits"), [(3.4028235e38, True), (3.4028235677973362e38, True), (-3.4028235677973366e38, False)]
+)
+def test_doubles_are_rounded_to_float32_as_python_does(place: Place, number: float, fits: bool) -> None:
+    """Also those that are a little larger than the largest."""
+    if not fits:
+        with pytest.raises(ValueError, match="too large"):
+            keys.float32.encode(number)
+        with pytest.raises(FlatdbError, match="out of the range of float32"):
+            place.import_([{"f64": number}], SCHEMA, key="f64:float32")
+        return
+    place.import_([{"f64": number}], SCHEMA, key="f64:float32")
+    assert [key for key, _ in place.raw()] == [keys.float32.encode(number)]
+
+
 @given(st.datetimes(timezones=st.just(timezone.utc)), st.integers(-23 * 60, 23 * 60))
 @settings(max_examples=60, deadline=None)
 def test_moments_are_what_python_says(moment: datetime, minutes: int) -> None:
@@ -212,6 +228,7 @@ def test_text_that_is_no_key_is_refused(place: Place, expression: str, wrong: st
         ("u8:string", "which the codec string does not take"),
         ("text:uint8", "which the codec uint8 does not take"),
         ("f32:int32", "which the codec int32 does not take"),
+        ("yes:datetime", "which the codec datetime does not take"),
         ("words:bytes", "which the codec bytes does not take"),
         ("u8:number", "is no codec of keys"),
         ("u8,", "there is no field ''"),

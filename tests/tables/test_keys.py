@@ -288,6 +288,7 @@ ID = uuid.UUID("00112233-4455-6677-8899-aabbccddeeff")
         (keys.bytes, "é", "é".encode()),
         (keys.bytes, [1, 255], b"\1\xff"),
         (keys.datetime, 1_000_002, dt.datetime(1970, 1, 1, 0, 0, 1, 2, tzinfo=UTC)),
+        (keys.datetime, enum.IntEnum("Moment", "EPOCH", start=0)["EPOCH"], dt.datetime(1970, 1, 1, tzinfo=UTC)),
         (keys.datetime, dt.datetime(1970, 1, 1, tzinfo=UTC), dt.datetime(1970, 1, 1, tzinfo=UTC)),
         (keys.tuple_of(keys.bytes, keys.uuid, keys.bytes), ("a\0", str(ID), [7]), (b"a\0", ID, b"\7")),
         (keys.tuple_of(keys.bool, keys.datetime), (False, -1), (False, dt.datetime(1970, 1, 1, tzinfo=UTC) - dt.timedelta(microseconds=1))),

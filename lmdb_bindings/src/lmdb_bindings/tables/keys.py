@@ -271,7 +271,8 @@ def _encode_datetime(value: dt.datetime) -> bytes_:
 
 
 def _datetime_of_field(value: Any) -> bytes_:
-    return _encode_int64(value) if type(value) is int else _encode_datetime(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool_)  # also a member of an enum
+    return _encode_int64(value) if is_number else _encode_datetime(value)
 
 
 def _decode_datetime(data: bytes_) -> dt.datetime:
