@@ -26,6 +26,11 @@ constexpr Cure CURES[] = {
     {MDB_PAGE_NOTFOUND, "the file is damaged: restore it, or copy what can be read by mdb_dump"},
     {EACCES, "the environment was opened for reading, or the file system refuses to write"},
     {ENOSPC, "the file system is full"},
+    {EIO, "the file system is full, or the disk fails"},  // LMDB 0.9 says so of a write that was cut short
+#ifdef MDB_SHORT_WRITE
+    {MDB_SHORT_WRITE, "the file system is full"},
+#endif
+    {EROFS, "import and reindex write: the environment must be on a file system that can be written to"},
 };
 
 }  // namespace
