@@ -45,13 +45,6 @@ const OpenIndex &OpenTable::index(const std::string &name) const {
        "the table " + entry_.name + " has no index " + name + ": it has " + (known.empty() ? "none" : known));
 }
 
-void OpenTable::check_writable() const {
-  for (const OpenIndex &index : indexes_)
-    if (!index.key)
-      fail(FLATDB_BAD_TABLE, "the index " + index_database(entry_.name, index.entry.name) + " is made by Python's " +
-                                 index.entry.function + ": write to this table by lmdb_bindings.tables");
-}
-
 void OpenTable::check_record(std::string_view key, std::string_view record) const {
   try {
     verify(*schema_, bytes_of(record));

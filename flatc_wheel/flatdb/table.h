@@ -36,9 +36,6 @@ class OpenTable {
   const std::vector<OpenIndex> &indexes() const { return indexes_; }
   const OpenIndex &index(const std::string &name) const;
 
-  /* FLATDB_BAD_TABLE where there is an index that only Python can keep. */
-  void check_writable() const;
-
   /* Verify a record that was stored; what is wrong is said with its key. */
   void check_record(std::string_view key, std::string_view record) const;
 
