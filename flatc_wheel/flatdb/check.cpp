@@ -210,7 +210,7 @@ void reindex(MDB_env *env, const std::string &name, const char *index, Meter &me
   const auto max_key_size = static_cast<size_t>(mdb_env_get_maxkeysize(env));
   write(env, [&](MDB_txn *txn) {
     meter->records = meter->bytes = 0;  // the map was full: from the beginning
-    const OpenTable table(txn, name);
+    const OpenTable table(txn, name, index == nullptr ? Missing::MakeIndexes : Missing::Refuse);
     if (index != nullptr) return make_anew(txn, table, table.index(index), max_key_size, meter);
     for (const OpenIndex &each : table.indexes()) make_anew(txn, table, each, max_key_size, meter);
   });

@@ -196,7 +196,7 @@ int flatdb_stat(MDB_env *env, const char *table, flatdb_bytes *json, flatdb_erro
 int flatdb_check(MDB_env *env, const char *table, flatdb_progress *progress, flatdb_problem *problem, void *context,
                  flatdb_counts *counts, flatdb_error *error);
 
-/* Make an index of the table's, or all of them (index NULL), anew from the records. */
+/* Make an index of the table's anew from the records, or all of them (index NULL), also those that are gone. */
 int flatdb_reindex(MDB_env *env, const char *table, const char *index, flatdb_progress *progress, void *context,
                    flatdb_counts *counts, flatdb_error *error);
 

@@ -280,7 +280,7 @@ OpenTable Import::open(MDB_txn *txn, Catalog &catalog) {
   }
   if (new_schema_) catalog.put_schema(entry_, schema_->binary);
   if (write_entry(entry_) != before_) catalog.put(entry_);
-  return OpenTable(txn, entry_, *schema_);
+  return OpenTable(txn, entry_, *schema_, there ? Missing::Refuse : Missing::MakeAll);
 }
 
 /* The records' keys; those of numbered records are made here, behind the last that the table has. */

@@ -6,6 +6,8 @@
 namespace flatdb {
 namespace {
 
+constexpr size_t MOST_OF_0_9 = 511;  // bytes of a key
+
 bool before(const IndexPair &a, const IndexPair &b) { return std::tie(a.key, a.record) < std::tie(b.key, b.record); }
 
 std::string name_of(const OpenTable &table, const OpenIndex &index) {
@@ -26,7 +28,8 @@ void check_key_size(size_t size, size_t max_key_size, const std::string &what) {
   if (size > max_key_size)
     fail(FLATDB_BAD_KEY, what + " has " + std::to_string(size) + " bytes: this engine takes " +
                              std::to_string(max_key_size) +
-                             " (choose shorter fields, or engine 1.0, which takes more)");
+                             " (choose shorter fields" +
+                             (max_key_size == MOST_OF_0_9 ? ", or engine 1.0, which takes more)" : ")"));
 }
 
 bool append_index_key(const OpenIndex &index, Bytes record, size_t max_key_size, std::string &key) {

@@ -2,35 +2,36 @@
 
 namespace flatdb {
 
-OpenTable::OpenTable(MDB_txn *txn, const std::string &name) {
+OpenTable::OpenTable(MDB_txn *txn, const std::string &name, Missing missing) {
   const Catalog catalog(txn, false);
   entry_ = catalog.at(name);
   owned_ = catalog.schema(entry_);
   schema_ = owned_.get();
-  open(txn, 0);
+  open(txn, missing);
 }
 
-OpenTable::OpenTable(MDB_txn *txn, const TableEntry &entry, const flatdb_schema &schema)
+OpenTable::OpenTable(MDB_txn *txn, const TableEntry &entry, const flatdb_schema &schema, Missing missing)
     : entry_(entry), schema_(&schema) {
-  open(txn, MDB_CREATE);
+  open(txn, missing);
 }
 
-void OpenTable::open(MDB_txn *txn, unsigned flags) {
-  const auto need = [&](const std::string &name, unsigned more, MDB_dbi *dbi) {
-    if (!open_database(txn, name, flags | more, dbi))
-      fail(FLATDB_BAD_TABLE, "the catalog has the table " + entry_.name + ", but there is no database " + name);
+void OpenTable::open(MDB_txn *txn, Missing missing) {
+  const auto need = [&](const std::string &name, unsigned more, bool make, const char *cure, MDB_dbi *dbi) {
+    if (!open_database(txn, name, more | (make ? MDB_CREATE : 0), dbi))
+      fail(FLATDB_BAD_TABLE, "the catalog has the table " + entry_.name + ", but there is no database " + name + cure);
     unsigned found_flags = 0;
     check_lmdb(mdb_dbi_flags(txn, *dbi, &found_flags), "read the flags of a database");
     if (found_flags != more)
       fail(FLATDB_BAD_TABLE,
            "the database " + name + " has flags (MDB_DUPSORT or others) that it does not have as the catalog says");
   };
-  need(entry_.name, 0, &records_);
+  need(entry_.name, 0, missing == Missing::MakeAll, "", &records_);
   if (entry_.fields && !entry_.fields->empty()) key_.emplace(*schema_, entry_.key, *entry_.fields);
   for (const IndexEntry &index : entry_.indexes) {
     OpenIndex &made = indexes_.emplace_back();
     made.entry = index;
-    need(index_database(entry_.name, index.name), index.unique ? 0 : MDB_DUPSORT, &made.dbi);
+    need(index_database(entry_.name, index.name), index.unique ? 0 : MDB_DUPSORT, missing != Missing::Refuse,
+         ": make all indexes anew by flatdb reindex", &made.dbi);
     if (index.function.empty()) made.key.emplace(*schema_, index.key, index.fields);
   }
 }

@@ -21,12 +21,16 @@ struct OpenIndex {
   std::optional<Expression> key;  // none: Python computes it
 };
 
+/* What becomes of databases that the catalog has, and LMDB has not. An index that is made must be filled at once: one
+ * that is empty beside records would be wrong, and say nothing. */
+enum class Missing : uint8_t { Refuse, MakeIndexes, MakeAll };
+
 class OpenTable {
  public:
   /* A table that is there; FLATDB_BAD_TABLE, where it is not or has no FlatBuffers. */
-  OpenTable(MDB_txn *txn, const std::string &name);
-  /* By an entry, whose records are of a schema that is the caller's. Databases that are not there are made. */
-  OpenTable(MDB_txn *txn, const TableEntry &entry, const flatdb_schema &schema);
+  OpenTable(MDB_txn *txn, const std::string &name, Missing missing = Missing::Refuse);
+  /* By an entry, whose records are of a schema that is the caller's. */
+  OpenTable(MDB_txn *txn, const TableEntry &entry, const flatdb_schema &schema, Missing missing);
 
   const TableEntry &entry() const { return entry_; }
   const flatdb_schema &schema() const { return *schema_; }
@@ -40,7 +44,7 @@ class OpenTable {
   void check_record(std::string_view key, std::string_view record) const;
 
  private:
-  void open(MDB_txn *txn, unsigned flags);
+  void open(MDB_txn *txn, Missing missing);
 
   TableEntry entry_;
   SchemaPointer owned_{nullptr, flatdb_schema_free};

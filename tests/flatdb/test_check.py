@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -167,6 +168,31 @@ def test_a_unique_index_that_cannot_be_stays_as_it_was(things: Place) -> None:
         env.reindex("things", counts=Counts())
     assert raised.value.code == BAD_KEY
     assert things.raw("things:name") == before
+
+
+def test_an_index_that_is_gone_is_made_by_reindex_alone(things: Place) -> None:
+    """An import would make an empty one, that lacks the records before."""
+    with things.damage("things:name") as (txn, db):
+        txn.drop(db)
+    gone = "there is no database things:name: make all indexes anew by flatdb reindex"
+    with pytest.raises(FlatdbError, match=gone):
+        things.import_([{"id": 77, "name": "n77"}])
+    with pytest.raises(FlatdbError, match=gone):
+        things.check()
+    with things.open() as env:
+        with pytest.raises(FlatdbError, match=gone):
+            env.reindex("things", "group", counts=Counts())
+        env.reindex("things", counts=Counts())
+        assert json.loads(env.lookup("things", "n5", index="name"))["id"] == 5
+    assert things.check() == []
+
+
+def test_records_that_are_gone_are_not_begun_anew(things: Place) -> None:
+    """The catalog says that there were some."""
+    with things.damage() as (txn, db):
+        txn.drop(db)
+    with pytest.raises(FlatdbError, match="the catalog has the table things, but there is no database things$"):
+        things.import_(RECORDS)
 
 
 def test_a_record_that_is_none_ends_reindex_and_replacement(things: Place) -> None:
