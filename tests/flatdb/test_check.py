@@ -191,7 +191,7 @@ def test_records_that_are_gone_are_not_begun_anew(things: Place) -> None:
     """The catalog says that there were some."""
     with things.damage() as (txn, db):
         txn.drop(db)
-    with pytest.raises(FlatdbError, match="the catalog has the table things, but there is no database things$"):
+    with pytest.raises(FlatdbError, match=r"the catalog has the table things, but there is no database things$"):
         things.import_(RECORDS)
 
 
