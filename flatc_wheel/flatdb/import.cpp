@@ -81,6 +81,7 @@ class Import {
   void prepare();
   void prepare_new(MDB_txn *txn);
   void prepare_existing(const Catalog &catalog, const TableEntry &there);
+  void check_fields(const std::vector<std::string> &fields) const;
   void find_start(const Catalog &catalog);
   bool remembers() const { return file_.state().regular; }
 
@@ -197,6 +198,8 @@ void Import::prepare_existing(const Catalog &catalog, const TableEntry &there) {
     schema_ = options_.schema;
     entry_.schema = there.schema + 1;
     new_schema_ = true;
+    check_fields(there.fields.value());
+    for (const IndexEntry &index : there.indexes) check_fields(index.fields);
   }
   if (options_.key != nullptr) {
     TableEntry asked;
@@ -210,6 +213,15 @@ void Import::prepare_existing(const Catalog &catalog, const TableEntry &there) {
       fail(FLATDB_BAD_TABLE,
            "the indexes of " + table + " are: " + indexes_text(there.indexes) + "; and not: " + asked);
   }
+}
+
+/* Whether the new schema still has the fields of a key: the keys of older records are made of them, and stay. */
+void Import::check_fields(const std::vector<std::string> &fields) const {
+  for (const std::string &field : fields)
+    for (const Field *part : find_path(*schema_->root, field))
+      if (part->deprecated)
+        fail(FLATDB_NOT_CONFORM, "the new schema has the field " + field + " as deprecated, but the key of the table " +
+                                     entry_.name + ", or of an index of it, is made of it");
 }
 
 /* Where an interrupted import of this file stopped, or its beginning. */

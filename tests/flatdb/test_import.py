@@ -105,6 +105,17 @@ def test_records_without_a_key_are_numbered_from_1(place: Place) -> None:
     assert place.check() == []
 
 
+@pytest.mark.parametrize("name", ["a: uint (deprecated); b: string", "a: uint; b: string (deprecated)"])
+def test_a_field_of_a_key_does_not_become_deprecated(place: Place, name: str) -> None:
+    """FlatBuffers' rules allow it, but new records would have no entries, and Python could not read the field."""
+    old, new = (f"table Thing {{ {fields}; c: int; }} root_type Thing;" for fields in ("a: uint; b: string", name))
+    place.import_([{"a": 1, "b": "x"}], old, key="a", indexes=["b=b"])
+    with pytest.raises(FlatdbError, match="as deprecated, but the key of the table things, or of an index") as raised:
+        place.import_([{"c": 1}], new)
+    assert raised.value.code == NOT_CONFORM
+    assert place.stat()["schema"] == 1
+
+
 @pytest.mark.parametrize("on_duplicate", ["refuse", "replace", "keep"])
 def test_numbers_end(place: Place, on_duplicate: str) -> None:
     """They do not begin at 0 again, where they would take the place of other records."""

@@ -487,6 +487,41 @@ def test_a_schema_that_breaks_the_records_is_refused(env: lmdb.Environment) -> N
     assert table_of(env, None).entry.more == {"root": "T", "schema": 1}
 
 
+@pytest.mark.parametrize(
+    ("schema", "what"),
+    [
+        ("table T { number: int; b: string; } root_type T;", "key is made of the field a"),
+        ("table T { a: int; name: string; } root_type T;", "index 'by_b' is made of the field b"),
+        ("table T { a: int; b: string (deprecated); } root_type T;", "index 'by_b' is made of the field b"),
+    ],
+)
+def test_a_schema_without_a_field_of_keys_is_refused(env: lmdb.Environment, schema: str, what: str) -> None:
+    """FlatBuffers' rules allow it, but entries of older records would stay for ever, and new ones would have none."""
+    old = "table T { a: int; b: string; } root_type T;"
+
+    def opened(text: str | None) -> Table[int, Any]:
+        value = FlatBuffers(None if text is None else text.encode())
+        return Table(env, "t", key=keys.int32, fields="a", value=value, indexes={"by_b": Index("b", keys.string)})
+
+    opened(old).add({"a": 1, "b": "x"})
+    with pytest.raises(MismatchError, match=rf"table 't': its {what}, which this schema lacks"):
+        opened(schema)
+    assert opened(None).entry.more["schema"] == 1
+    assert list(opened(None).by("by_b")["x"].keys()) == [1]
+
+
+@pytest.mark.parametrize("path", ["nothing", "b.length", "inner.nothing", "inner.a.b"])
+def test_an_index_of_a_field_that_is_none_is_refused(env: lmdb.Environment, path: str) -> None:
+    """Else native code could not open the table. A field of a table in the record is one."""
+    schema = b"table Inner { a: int; } table T { a: int; b: string; inner: Inner; } root_type T;"
+    with pytest.raises(MismatchError, match=rf"index 'wrong' is made of the field {path}, which this schema lacks"):
+        Table(env, "t", key=keys.uint32, value=FlatBuffers(schema), indexes={"wrong": Index(path, keys.int32)})
+    table: Table[int, Any]
+    table = Table(env, "t", key=keys.uint32, value=FlatBuffers(schema), indexes={"by": Index("inner.a", keys.int32)})
+    table[1] = {"inner": {"a": 5}}
+    assert list(table.by("by")[5].keys()) == [1]
+
+
 def test_a_read_only_environment_keeps_its_schema(opened: Callable[..., lmdb.Environment]) -> None:
     """A newer one reads there, and is not stored."""
     with opened() as env:

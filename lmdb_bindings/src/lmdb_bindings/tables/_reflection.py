@@ -6,6 +6,7 @@ stands below; records of it are read by the same classes as all others.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import SimpleNamespace as Thing
 from typing import Any
 
@@ -41,6 +42,19 @@ _TABLES: dict[str, dict[str, tuple[Any, ...]]] = {
 def read(binary: bytes) -> Any:
     """The ``reflection.Schema`` of a binary schema, which has been verified."""
     return r.root(_classes["reflection.Schema"], binary, len(binary))
+
+
+@lru_cache(maxsize=256)
+def has_field(binary: bytes, root: str, path: str) -> bool:
+    """Whether records of a table have a field at a path, which goes through tables and structs."""
+    objects = read(binary).objects
+    kind = next(each for each in objects if each.name == root)
+    for name in path.split("."):
+        field = None if kind is None else next((each for each in kind.fields if each.name == name), None)
+        if field is None or field.deprecated:
+            return False
+        kind = objects[field.type.index] if field.type.base_type == r.OBJECT else None
+    return True
 
 
 def _describe() -> Thing:

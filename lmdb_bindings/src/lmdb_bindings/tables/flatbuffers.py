@@ -118,6 +118,29 @@ class FlatBuffers(ValueCodec[Any]):
 
     def attach(self, table: Stored, txn: Transaction, *, may_write: bool) -> bool:
         """Compare the schema with the one that is stored with the table, by FlatBuffers' rules of evolution."""
+        missing = self._settle(table, txn, may_write=may_write)
+        self._check_fields(table)
+        return missing
+
+    def _check_fields(self, table: Stored) -> None:
+        """Refuse a schema without a field that keys are made of: entries of older records would stay for ever.
+
+        Raises:
+            MismatchError: so it is.
+        """
+        made = {"key": table.entry.fields or ()}
+        made.update((f"index {name!r}", index.fields or ()) for name, index in table.entry.indexes.items())
+        schema = self._any()
+        for what, fields in made.items():
+            for path in fields:
+                if not _reflection.has_field(schema.binary, schema.root, path):
+                    raise MismatchError(
+                        f"table {table.name!r}: its {what} is made of the field {path}, which this schema lacks, or "
+                        "has as deprecated: open the table with a schema that has it, or by its name alone"
+                    )
+
+    def _settle(self, table: Stored, txn: Transaction, *, may_write: bool) -> bool:
+        """Take the schema that is stored, or store the next version; whether one is still to be stored."""
         engine, catalog = table.env._engine.name, table.catalog
         more: Any = table.entry.more
         versions = _Versions(txn, catalog, table.name)
