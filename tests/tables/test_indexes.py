@@ -179,6 +179,47 @@ def test_index_declarations() -> None:
             Index(by, key)
 
 
+def test_many_at_once(env: lmdb.Environment) -> None:
+    """Records that are new are stored together, and others as one by one: the table and its indexes are the same."""
+    indexes = {"by_mail": BY_MAIL, "by_city": BY_CITY}
+    table: Table[int, Any] = Table(env, "t", key=keys.uint16, value=values.json, indexes=indexes)
+    records = {number: {"mail": f"{number % 2500}@x", "city": f"{number % 7}"} for number in range(2500)}
+    table.update(reversed(list(records.items())))
+    table.update({7: {"mail": "seven@x"}, 2500: {"mail": "7@x"}})
+    records |= {7: {"mail": "seven@x"}, 2500: {"mail": "7@x"}}
+    assert table == records
+    assert (len(table.by("by_mail")), table.by("by_city").range().count()) == (2501, 2499)
+    assert list(table.check()) == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        ((5, {"mail": 7}), TypeError),
+        ((5, {"mail": "1@x"}), UniqueError),
+        ((5, {"mail": "2@x"}), UniqueError),
+        ((5, {"mail": float("nan")}), ValueError),
+        ((-1, {}), ValueError),
+    ],
+)
+@pytest.mark.parametrize("fresh", [True, False])
+def test_many_of_which_one_cannot_be(people: Table[int, Any], bad: Any, kind: type[Exception], fresh: bool) -> None:
+    """Within a transaction those before it are stored, with their entries, and those behind it are not."""
+    people.clear()
+    if not fresh:
+        people[1] = {"mail": "other@x"}
+    records = [(1, {"mail": "1@x"}), (2, {"mail": "2@x", "city": "Rome"}), bad, (6, {"mail": "6@x"})]
+    with people.begin(write=True) as bound:
+        with pytest.raises(kind):
+            bound.update(iter(records))
+        bound[7] = {"mail": "7@x"}
+    assert people == {1: {"mail": "1@x"}, 2: {"mail": "2@x", "city": "Rome"}, 7: {"mail": "7@x"}}
+    assert list(people.check()) == []
+    with pytest.raises(kind):
+        people.update([(8, {}), *records])
+    assert 8 not in people
+
+
 # -- functions -------------------------------------------------------------------------------------------------------
 
 

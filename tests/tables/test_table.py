@@ -292,6 +292,9 @@ def test_keys_of_fields(env: lmdb.Environment) -> None:
         table.add({**value, "more": 1})
     with pytest.raises(ValueError, match=r"made of name, at.line, which gives \('a', 3\), and not \('a', 4\)"):
         table["a", 4] = value
+    with pytest.raises(ValueError, match="and not \\('x', 1\\)"):
+        table.update({("b", 1): {"name": "b", "at": {"line": 1}}, ("x", 1): value})
+    assert list(table) == [("a", 3)]
     for wrong, kind in (({"name": "a"}, ValueError), ({"name": 1, "at": {"line": 1}}, TypeError)):
         with pytest.raises(kind, match=r"the key is made of name, at.line"):
             table.add(wrong)

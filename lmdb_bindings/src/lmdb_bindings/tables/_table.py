@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Literal, TypeVar, overload
 
 from lmdb_bindings._database import _Database
@@ -29,6 +29,9 @@ V = TypeVar("V")
 T = TypeVar("T")
 
 _MISSING: Any = object()
+
+_AT_ONCE = 1000
+"""Records with entries in indexes that are stored at once."""
 
 
 class Table(Exports, MutableMapping[K, V]):
@@ -509,12 +512,27 @@ class Table(Exports, MutableMapping[K, V]):
         self._write(lambda table: table._update(pairs))
 
     def _update(self, pairs: Iterable[tuple[K, V]]) -> None:
-        if not self._plain or self._sized:
-            for key, value in pairs:
-                self._put(self._storable(key), value, True, False)
-            return
         storable, encode = self._storable, self._encode_value
-        self._live_txn().putmany(((storable(key), encode(value)) for key, value in pairs), db=self._database)
+        if self._plain and self._sized:
+            for key, value in pairs:
+                self[key] = value
+        elif self._plain:
+            self._live_txn().putmany(((storable(key), encode(value)) for key, value in pairs), db=self._database)
+        else:
+            records = ((storable(key), bytes(encode(value))) for key, value in pairs)
+            while self._update_some(records):
+                pass
+
+    def _update_some(self, records: Iterator[tuple[bytes, bytes]]) -> bool:
+        """Store the next records, which have entries in indexes; whether there may be more."""
+        some: list[tuple[bytes, bytes]] = []
+        try:
+            some += islice(records, _AT_ONCE)
+        finally:  # where one of them cannot be, those before it are stored, as they would be one by one
+            if some and not _writing.store_new(self._stored, self._live_txn(), some):
+                for raw, data in some:
+                    self._put_encoded(raw, data, True, False)
+        return len(some) == _AT_ONCE
 
     def delete_range(
         self,

@@ -10,6 +10,7 @@ from lmdb_bindings._transaction import Transaction
 from lmdb_bindings.tables.errors import DamagedError, UniqueError
 
 if TYPE_CHECKING:
+    from lmdb_bindings._database import _Database
     from lmdb_bindings.tables._index import StoredIndex
     from lmdb_bindings.tables._opening import Stored
 
@@ -65,6 +66,37 @@ def store(stored: Stored, txn: Transaction, key: bytes, data: Any, *, replacing:
             _remove_entry(txn, index, had, key)
         if wanted is not None:
             txn.put(wanted, key, db=index.database)
+
+
+def store_new(stored: Stored, txn: Transaction, records: list[tuple[bytes, bytes]]) -> bool:
+    """Store records that are new and in nobody's way, all at once.
+
+    Returns:
+        Whether that was so; else nothing is changed, and it is for :func:`store` to say what is wrong with which.
+    """
+    if not _are_new([key for key, _ in records], stored.database, txn):
+        return False
+    try:
+        for key, data in records:
+            stored.check_key(key, data)
+        made = [index_keys(stored, data) for _, data in records]
+    except (DamagedError, TypeError, ValueError):
+        return False
+    entries: list[list[tuple[bytes, bytes]]] = []
+    for index, wanted in zip(stored.indexes.values(), zip(*made, strict=True), strict=True):
+        pairs = [(each, key) for each, (key, _) in zip(wanted, records, strict=True) if each is not None]
+        if index.entry.unique and not _are_new([each for each, _ in pairs], index.database, txn):
+            return False
+        entries.append(sorted(pairs))
+    txn.putmany(records, db=stored.database)
+    for index, pairs in zip(stored.indexes.values(), entries, strict=True):
+        txn.putmany(pairs, db=index.database)
+    return True
+
+
+def _are_new(keys: list[bytes], database: _Database, txn: Transaction) -> bool:
+    """Whether keys are different, and not in a database."""
+    return len(set(keys)) == len(keys) and not any(found is not None for found in txn.getmany(keys, db=database))
 
 
 def remove(stored: Stored, txn: Transaction, key: bytes) -> bool:
