@@ -350,17 +350,12 @@ class Reader:
 
     def _another(self) -> _LookUp:
         """For who may have interrupted another look-up of his own thread: a handler of a signal, or a finalizer."""
-        return _LookUp(self._schema, self._live(), self._dbi)
-
-    def _live(self) -> Any:
-        txn = self._txn._handle
-        if txn is None or self._database._dbi != self._dbi:
-            raise gone()
-        return txn
+        return _LookUp(self._schema, self._txn._live(), self._dbi)
 
     def _find(self, key: bytes, look_up: _LookUp) -> int | None:
         """Look up a key, and verify the record: its address << 32 | size. With the lock."""
-        self._live()
+        if self._txn._handle is None or self._database._dbi != self._dbi:
+            raise gone()
         code = look_up.read(look_up.native, key, len(key))
         if code == c.NOTFOUND:
             return None
