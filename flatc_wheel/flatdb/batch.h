@@ -53,8 +53,8 @@ class BatchReader {
   };
 
   /* `stop` ends the waiting for input that does not come. */
-  BatchReader(InputFile &file, const JsonPosition &from, const flatdb_schema &schema, const KeyPlan &plan, bool skip_unknown,
-              bool skip_bad, Limits limits, const std::atomic<bool> &stop);
+  BatchReader(InputFile &file, const JsonPosition &from, const flatdb_schema &schema, const KeyPlan &plan,
+              bool skip_unknown, bool skip_bad, Limits limits, const std::atomic<bool> &stop);
 
   /* The next records; `spare` is a batch whose memory may be used. */
   Batch next(Batch spare);

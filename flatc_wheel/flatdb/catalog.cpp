@@ -136,8 +136,9 @@ std::string index_text(const IndexEntry &index) {
 void check_name(std::string_view name, const char *what) {
   const bool control = std::any_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 32; });
   if (name.empty() || control || name.find(':') != std::string_view::npos || name.substr(0, 2) == "__")
-    fail(FLATDB_BAD_ARGUMENT, "\"" + std::string(name) + "\" cannot name " + what +
-                                  ": names are not empty, without control characters and colons, and do not begin with \"__\"");
+    fail(FLATDB_BAD_ARGUMENT,
+         "\"" + std::string(name) + "\" cannot name " + what +
+             ": names are not empty, without control characters and colons, and do not begin with \"__\"");
 }
 
 TableEntry read_entry(const std::string &name, std::string_view json) {
@@ -146,8 +147,8 @@ TableEntry read_entry(const std::string &name, std::string_view json) {
   Members members(parse(json, what), what);
   const int64_t format = members.need("format", Kind::Integer).integer;
   if (format != FORMAT)
-    members.wrong("it is of format " + std::to_string(format) + ", and this version reads format " + std::to_string(FORMAT) +
-                  ": use a newer one");
+    members.wrong("it is of format " + std::to_string(format) + ", and this version reads format " +
+                  std::to_string(FORMAT) + ": use a newer one");
   TableEntry entry;
   entry.name = name;
   entry.key = members.need_codec();
@@ -203,7 +204,8 @@ std::string write_entry(const TableEntry &entry) {
   return text + "}}";
 }
 
-Catalog::Catalog(MDB_txn *txn, bool make) : txn_(txn), exists_(open_database(txn, DATABASE, make ? MDB_CREATE : 0, &dbi_)) {}
+Catalog::Catalog(MDB_txn *txn, bool make)
+    : txn_(txn), exists_(open_database(txn, DATABASE, make ? MDB_CREATE : 0, &dbi_)) {}
 
 std::vector<std::string> Catalog::tables() const {
   std::vector<std::string> names;
@@ -212,7 +214,8 @@ std::vector<std::string> Catalog::tables() const {
   MDB_val key, value;
   for (bool more = cursor.move(key, value, MDB_FIRST); more; more = cursor.move(key, value, MDB_NEXT)) {
     // A name has no byte below 32; what is behind one belongs to the table.
-    const bool name = std::all_of(view(key).begin(), view(key).end(), [](char c) { return static_cast<unsigned char>(c) >= 32; });
+    const bool name =
+        std::all_of(view(key).begin(), view(key).end(), [](char c) { return static_cast<unsigned char>(c) >= 32; });
     if (name) names.emplace_back(view(key));
   }
   return names;
@@ -245,10 +248,12 @@ SchemaPointer Catalog::schema(const TableEntry &entry) const {
   if (entry.value != "flatbuffers")
     fail(FLATDB_BAD_TABLE, "the values of the table " + entry.name + " are of the codec " + entry.value +
                                ", which only Python reads: see lmdb_bindings.tables");
-  if (!exists_ || !get(txn_, dbi_, schema_key(entry), &binary)) fail(FLATDB_BAD_TABLE, what + ", is not in the catalog");
+  if (!exists_ || !get(txn_, dbi_, schema_key(entry), &binary))
+    fail(FLATDB_BAD_TABLE, what + ", is not in the catalog");
   flatdb_schema *schema = nullptr;
   flatdb_error error;
-  if (flatdb_schema_new(binary.data(), binary.size(), entry.name.c_str(), nullptr, entry.root.c_str(), &schema, &error) != 0)
+  if (flatdb_schema_new(binary.data(), binary.size(), entry.name.c_str(), nullptr, entry.root.c_str(), &schema,
+                        &error) != 0)
     fail(error.code, what + ": " + error.text);
   return {schema, flatdb_schema_free};
 }
@@ -268,7 +273,8 @@ std::optional<ImportState> Catalog::import_state(const std::string &table, const
   state.records = members.need_count("records");
   state.size = members.need_count("size");
   state.mtime = members.need("mtime", Kind::Integer).integer;
-  if (state.position.offset > state.size) members.wrong("\"offset\" is behind the file's end");  // nothing would be read
+  if (state.position.offset > state.size)
+    members.wrong("\"offset\" is behind the file's end");  // nothing would be read
   members.end();
   return state;
 }

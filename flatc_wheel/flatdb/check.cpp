@@ -1,5 +1,5 @@
-/* Check: every record by the schema, its key by its fields, and every index by the records, both ways. And an index made
- * anew from the records. */
+/* Check: every record by the schema, its key by its fields, and every index by the records, both ways. And an index
+ * made anew from the records. */
 #include "table.h"
 
 #include <vector>
@@ -14,8 +14,13 @@ class Check {
  public:
   Check(MDB_env *env, const std::string &table, flatdb_progress *progress, flatdb_problem *problem, void *context,
         flatdb_counts *counts)
-      : txn_(env, MDB_RDONLY), table_(txn_, table), meter_(counts, progress, context), problem_(problem), context_(context),
-        max_key_size_(static_cast<size_t>(mdb_env_get_maxkeysize(env))), expected_(table_.indexes().size()),
+      : txn_(env, MDB_RDONLY),
+        table_(txn_, table),
+        meter_(counts, progress, context),
+        problem_(problem),
+        context_(context),
+        max_key_size_(static_cast<size_t>(mdb_env_get_maxkeysize(env))),
+        expected_(table_.indexes().size()),
         good_(table_.indexes().size()) {}
 
   void run();
@@ -51,14 +56,16 @@ void Check::run() {
   for (size_t i = 0; i < table_.indexes().size(); i++) {
     const OpenIndex &index = table_.indexes()[i];
     // Where every entry that should be there is, and there are no more of them, there is none that should not be.
-    if (!index.key || good_[i] != expected_[i] || statistics(txn_, index.dbi).ms_entries != expected_[i]) check_index(index);
+    if (!index.key || good_[i] != expected_[i] || statistics(txn_, index.dbi).ms_entries != expected_[i])
+      check_index(index);
   }
   meter_.finish();
 }
 
 void Check::tell(std::string_view key, const std::string &what) {
   meter_->bad++;
-  if (problem_ != nullptr && problem_(context_, text(key).c_str(), what.c_str()) != 0) fail(FLATDB_STOPPED, "stopped by the caller");
+  if (problem_ != nullptr && problem_(context_, text(key).c_str(), what.c_str()) != 0)
+    fail(FLATDB_STOPPED, "stopped by the caller");
 }
 
 void Check::check_record(std::string_view key, std::string_view record) {
@@ -75,7 +82,8 @@ void Check::check_record(std::string_view key, std::string_view record) {
 
 void Check::check_key(std::string_view key, Bytes record) {
   std::vector<KeyValue> values;
-  if (!table_.entry().key.decode(key, values)) return tell(key, "the key is not of the codec " + table_.entry().key.name());
+  if (!table_.entry().key.decode(key, values))
+    return tell(key, "the key is not of the codec " + table_.entry().key.name());
   if (!table_.key()) return;
   made_.clear();
   try {
@@ -140,7 +148,7 @@ void Check::check_index(const OpenIndex &index) {
   }
 }
 
-// --- an index anew ------------------------------------------------------------------------------------------------------
+// --- an index anew ---------------------------------------------------------------------------------------------------
 
 constexpr size_t MOST_BYTES = size_t{64} << 20;  // of keys that are sorted at a time
 
@@ -174,8 +182,9 @@ class Gathered {
 
 void make_anew(MDB_txn *txn, const OpenTable &table, const OpenIndex &index, size_t max_key_size, Meter &meter) {
   if (!index.key)
-    fail(FLATDB_BAD_TABLE, "the index " + index_database(table.entry().name, index.entry.name) + " is made by Python's " +
-                               index.entry.function + ": make it anew by lmdb_bindings.tables");
+    fail(FLATDB_BAD_TABLE, "the index " + index_database(table.entry().name, index.entry.name) +
+                               " is made by Python's " + index.entry.function +
+                               ": make it anew by lmdb_bindings.tables");
   check_lmdb(mdb_drop(txn, index.dbi, 0), "empty the index");
   Gathered gathered;
   Cursor cursor(txn, table.records());
@@ -224,7 +233,8 @@ int flatdb_check(MDB_env *env, const char *table, flatdb_progress *progress, fla
 int flatdb_reindex(MDB_env *env, const char *table, const char *index, flatdb_progress *progress, void *context,
                    flatdb_counts *counts, flatdb_error *error) {
   return guarded(error, [&] {
-    if (env == nullptr || table == nullptr) fail(FLATDB_BAD_ARGUMENT, "flatdb_reindex needs an environment and a table");
+    if (env == nullptr || table == nullptr)
+      fail(FLATDB_BAD_ARGUMENT, "flatdb_reindex needs an environment and a table");
     Meter meter(counts, progress, context);
     reindex(env, table, index, meter);
   });

@@ -98,7 +98,8 @@ using namespace flatdb;
 
 int flatdb_open(const char *path, unsigned int flags, size_t map_size, MDB_env **env, flatdb_error *error) {
   return guarded(error, [&] {
-    if (path == nullptr || env == nullptr) fail(FLATDB_BAD_ARGUMENT, "flatdb_open needs a path, and a place for the environment");
+    if (path == nullptr || env == nullptr)
+      fail(FLATDB_BAD_ARGUMENT, "flatdb_open needs a path, and a place for the environment");
     *env = nullptr;
     MDB_env *made = nullptr;
     check_lmdb(mdb_env_create(&made), "make an environment");

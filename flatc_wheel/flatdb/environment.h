@@ -1,5 +1,5 @@
-/* Environments, transactions and cursors of LMDB: ended where their scope ends, failures as exceptions that say what was
- * attempted, and a map that grows when it is full. */
+/* Environments, transactions and cursors of LMDB: ended where their scope ends, failures as exceptions that say what
+ * was attempted, and a map that grows when it is full. */
 #ifndef FLATDB_ENVIRONMENT_H
 #define FLATDB_ENVIRONMENT_H
 

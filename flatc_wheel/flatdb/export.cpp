@@ -35,8 +35,9 @@ class Walk {
     if (index_ != nullptr) {
       key = view(value_);
       if (!get(txn_, table_.records(), key, &record))
-        fail(FLATDB_BAD_TABLE, "the index " + index_database(table_.entry().name, index_->entry.name) + " has the record " +
-                                   table_.entry().key.text(key) + ", which is not there: make the index anew by flatdb reindex");
+        fail(FLATDB_BAD_TABLE, "the index " + index_database(table_.entry().name, index_->entry.name) +
+                                   " has the record " + table_.entry().key.text(key) +
+                                   ", which is not there: make the index anew by flatdb reindex");
     }
     table_.check_record(key, record);
     return record;
@@ -110,7 +111,8 @@ int flatdb_export(MDB_env *env, const flatdb_export_options *options, flatdb_cou
   });
 }
 
-int flatdb_lookup(MDB_env *env, const char *table, const char *index, const char *key, flatdb_bytes *json, flatdb_error *error) {
+int flatdb_lookup(MDB_env *env, const char *table, const char *index, const char *key, flatdb_bytes *json,
+                  flatdb_error *error) {
   return guarded(error, [&] {
     if (env == nullptr || table == nullptr || key == nullptr || json == nullptr)
       fail(FLATDB_BAD_ARGUMENT, "flatdb_lookup needs an environment, a table, a key, and a place for the record");

@@ -61,7 +61,9 @@ void append_integer(std::string &key, KeyType type, BaseType base, uint64_t bits
     if (large) fail(FLATDB_BAD_KEY, std::to_string(bits) + " is out of the range of " + key_form(type).name);
     append_signed(key, type, static_cast<int64_t>(bits));
   } else {
-    if (negative) fail(FLATDB_BAD_KEY, std::to_string(static_cast<int64_t>(bits)) + " is negative: " + key_form(type).name + " is not");
+    if (negative)
+      fail(FLATDB_BAD_KEY,
+           std::to_string(static_cast<int64_t>(bits)) + " is negative: " + key_form(type).name + " is not");
     append_unsigned(key, type, base == reflection::Bool ? bits != 0 : bits);
   }
 }
@@ -73,12 +75,6 @@ void append_bytes(std::string &key, KeyType type, std::string_view bytes, bool i
   key += bytes;
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 Expression::Expression(const flatdb_schema &schema, std::string_view text) {
@@ -87,7 +83,8 @@ Expression::Expression(const flatdb_schema &schema, std::string_view text) {
     const size_t comma = rest.find(',');
     const std::string_view part = rest.substr(0, comma);
     const size_t colon = part.find(':');
-    add(schema, std::string(trim(part.substr(0, colon))), colon == std::string_view::npos ? "" : trim(part.substr(colon + 1)));
+    add(schema, std::string(trim(part.substr(0, colon))),
+        colon == std::string_view::npos ? "" : trim(part.substr(colon + 1)));
     if (comma == std::string_view::npos) return;
     rest.remove_prefix(comma + 1);
   }
@@ -95,7 +92,8 @@ Expression::Expression(const flatdb_schema &schema, std::string_view text) {
 
 Expression::Expression(const flatdb_schema &schema, const KeyCodec &codec, const std::vector<std::string> &fields) {
   if (codec.parts().size() != fields.size())
-    fail(FLATDB_BAD_TABLE, "a key of the codec " + codec.name() + " cannot be made of " + std::to_string(fields.size()) + " fields");
+    fail(FLATDB_BAD_TABLE,
+         "a key of the codec " + codec.name() + " cannot be made of " + std::to_string(fields.size()) + " fields");
   for (size_t i = 0; i < fields.size(); i++) add(schema, fields[i], key_form(codec.parts()[i]).name);
 }
 
@@ -105,8 +103,9 @@ void Expression::add(const flatdb_schema &schema, const std::string &field, std:
   KeyType key;
   if (codec.empty()) {
     if (!own_type(type, &key))
-      fail(FLATDB_BAD_ARGUMENT, "the field " + field + " is of type " + name_of(type) + ", of which a key cannot be made" +
-                                    (is_bytes(type) ? ": name a codec, " + field + ":bytes or " + field + ":uuid" : ""));
+      fail(FLATDB_BAD_ARGUMENT,
+           "the field " + field + " is of type " + name_of(type) + ", of which a key cannot be made" +
+               (is_bytes(type) ? ": name a codec, " + field + ":bytes or " + field + ":uuid" : ""));
   } else if (!find_key_type(codec, &key)) {
     fail(FLATDB_BAD_ARGUMENT, "\"" + std::string(codec) + "\" of the field " + field +
                                   " is no codec of keys: see docs/tables.md, Keys");
@@ -153,7 +152,8 @@ bool Expression::append_part(Bytes record, size_t part, std::string &key) const 
         table = table_at(record, follow(record, at));
       }
     } else if (is_integer(form.base)) {
-      const uint64_t bits = at == 0 ? static_cast<uint64_t>(field->default_integer) : load_integer(form.base, record.data + at);
+      const uint64_t bits =
+          at == 0 ? static_cast<uint64_t>(field->default_integer) : load_integer(form.base, record.data + at);
       append_integer(key, type, form.base, bits);
     } else if (is_real(form.base)) {
       append_float(key, type, at == 0                            ? field->default_real

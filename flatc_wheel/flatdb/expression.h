@@ -1,5 +1,5 @@
-/* Expressions, such as "country,id:uuid": which fields of a record a key is made of, resolved by the schema, and the key
- * of a record. */
+/* Expressions, such as "country,id:uuid": which fields of a record a key is made of, resolved by the schema, and the
+ * key of a record. */
 #ifndef FLATDB_EXPRESSION_H
 #define FLATDB_EXPRESSION_H
 
@@ -24,8 +24,8 @@ class Expression {
   const KeyCodec &codec() const { return codec_; }
   const std::vector<std::string> &fields() const { return fields_; }
 
-  /* Append a record's key; false, and nothing appended, where the record lacks a field. Every access is checked, so that
-   * the record may be anybody's. A value that the codec cannot hold is FLATDB_BAD_KEY. */
+  /* Append a record's key; false, and nothing appended, where the record lacks a field. Every access is checked, so
+   * that the record may be anybody's. A value that the codec cannot hold is FLATDB_BAD_KEY. */
   bool append_key(Bytes record, std::string &key) const;
 
  private:

@@ -48,7 +48,9 @@ bool is_ready(int, int) { return true; }  // there is no such question for every
 int sync_file(int file) { return _commit(file); }
 int close_file(int file) { return _close(file); }
 long long read_file(int file, char *data, size_t size) { return _read(file, data, static_cast<unsigned>(size)); }
-long long write_file(int file, const char *data, size_t size) { return _write(file, data, static_cast<unsigned>(size)); }
+long long write_file(int file, const char *data, size_t size) {
+  return _write(file, data, static_cast<unsigned>(size));
+}
 long process_id() { return _getpid(); }
 #else
 using Status = struct stat;

@@ -40,8 +40,8 @@ class InputFile {
 
 class OutputFile {
  public:
-  /* "-" is standard output. Else the bytes go to a new file beside `path`, which commit() puts in its place, and which is
-   * removed without it. A device or a pipe is written to as it is. */
+  /* "-" is standard output. Else the bytes go to a new file beside `path`, which commit() puts in its place, and which
+   * is removed without it. A device or a pipe is written to as it is. */
   explicit OutputFile(const std::string &path);
   ~OutputFile();
   OutputFile(const OutputFile &) = delete;

@@ -37,7 +37,8 @@ std::vector<IndexEntry> parse_indexes(const flatdb_schema &schema, const char *c
   for (; texts != nullptr && *texts != nullptr; ++texts) indexes.push_back(parse_index(schema, *texts));
   std::sort(indexes.begin(), indexes.end(), [](const auto &a, const auto &b) { return a.name < b.name; });
   for (size_t i = 1; i < indexes.size(); i++)
-    if (indexes[i].name == indexes[i - 1].name) fail(FLATDB_BAD_ARGUMENT, "the index " + indexes[i].name + " is given twice");
+    if (indexes[i].name == indexes[i - 1].name)
+      fail(FLATDB_BAD_ARGUMENT, "the index " + indexes[i].name + " is given twice");
   return indexes;
 }
 
@@ -110,9 +111,11 @@ void Import::run() {
   BatchReader::Limits limits;
   if (options_.batch != 0) limits.records = static_cast<size_t>(std::min<uint64_t>(options_.batch, UINT32_MAX));
   std::atomic<bool> stop{false};
-  BatchReader reader(file_, done_.position, *schema_, plan_, options_.skip_unknown != 0, options_.skip_bad != 0, limits, stop);
+  BatchReader reader(file_, done_.position, *schema_, plan_, options_.skip_unknown != 0, options_.skip_bad != 0, limits,
+                     stop);
   const auto read_ahead = [&reader](Batch spare) {
-    return std::async(std::launch::async, [&reader, spare = std::move(spare)]() mutable { return reader.next(std::move(spare)); });
+    return std::async(std::launch::async,
+                      [&reader, spare = std::move(spare)]() mutable { return reader.next(std::move(spare)); });
   };
   std::future<Batch> next = read_ahead({});
   struct Stop {  // before the future, which waits for its thread
@@ -130,7 +133,8 @@ void Import::run() {
 
 void Import::prepare() {
   check_name(options_.table, "a table");
-  if (options_.duplicates > FLATDB_KEEP) fail(FLATDB_BAD_ARGUMENT, "duplicates is none of FLATDB_REFUSE, FLATDB_REPLACE, FLATDB_KEEP");
+  if (options_.duplicates > FLATDB_KEEP)
+    fail(FLATDB_BAD_ARGUMENT, "duplicates is none of FLATDB_REFUSE, FLATDB_REPLACE, FLATDB_KEEP");
   Transaction txn(env_, MDB_RDONLY);
   const Catalog catalog(txn, false);
   if (const std::optional<TableEntry> there = catalog.find(options_.table)) {
@@ -141,21 +145,25 @@ void Import::prepare() {
   if (entry_.numbered()) {
     const std::vector<KeyType> &parts = entry_.key.parts();
     if (parts.size() != 1 || key_form(parts[0]).kind != KeyKind::Unsigned)
-      fail(FLATDB_BAD_TABLE, "the records of " + entry_.name + " are numbered, which keys of the codec " + entry_.key.name() + " cannot be");
+      fail(FLATDB_BAD_TABLE, "the records of " + entry_.name + " are numbered, which keys of the codec " +
+                                 entry_.key.name() + " cannot be");
   } else {
     plan_.key.emplace(*schema_, entry_.key, *entry_.fields);
   }
-  for (const IndexEntry &index : entry_.indexes) plan_.indexes.push_back({index, 0, Expression(*schema_, index.key, index.fields)});
+  for (const IndexEntry &index : entry_.indexes)
+    plan_.indexes.push_back({index, 0, Expression(*schema_, index.key, index.fields)});
   plan_.max_key_size = static_cast<size_t>(mdb_env_get_maxkeysize(env_));
   find_start(catalog);
 }
 
 void Import::prepare_new(MDB_txn *txn) {
   if (options_.schema == nullptr)
-    fail(FLATDB_BAD_TABLE, std::string("there is no table ") + options_.table + " yet: give the schema that its records are of");
+    fail(FLATDB_BAD_TABLE,
+         std::string("there is no table ") + options_.table + " yet: give the schema that its records are of");
   MDB_dbi dbi;
   if (open_database(txn, options_.table, 0, &dbi))
-    fail(FLATDB_BAD_TABLE, std::string("there is a database ") + options_.table + " that is no table: choose another name");
+    fail(FLATDB_BAD_TABLE,
+         std::string("there is a database ") + options_.table + " that is no table: choose another name");
   schema_ = options_.schema;
   entry_.name = options_.table;
   entry_.root = schema_->root->name;
@@ -173,16 +181,19 @@ void Import::prepare_existing(const Catalog &catalog, const TableEntry &there) {
   entry_ = there;
   for (const IndexEntry &index : there.indexes)
     if (!index.function.empty())
-      fail(FLATDB_BAD_TABLE, "the index " + index_database(there.name, index.name) + " is made by Python's " + index.function +
-                                 ": write to this table by lmdb_bindings.tables");
+      fail(FLATDB_BAD_TABLE, "the index " + index_database(there.name, index.name) + " is made by Python's " +
+                                 index.function + ": write to this table by lmdb_bindings.tables");
   if (!there.fields)
-    fail(FLATDB_BAD_TABLE, "keys of " + table + " are given apart from the records: write to it by lmdb_bindings.tables");
+    fail(FLATDB_BAD_TABLE,
+         "keys of " + table + " are given apart from the records: write to it by lmdb_bindings.tables");
   if (options_.schema != nullptr && options_.schema->binary != stored_->binary) {
     const std::string root = options_.schema->root->name;
-    if (root != there.root) fail(FLATDB_NOT_CONFORM, table + " has records of " + there.root + ", and the schema's root is " + root);
+    if (root != there.root)
+      fail(FLATDB_NOT_CONFORM, table + " has records of " + there.root + ", and the schema's root is " + root);
     flatdb_error error;
     if (flatdb_schema_conform(options_.schema, stored_.get(), &error) != 0)
-      fail(error.code, table + " has a schema of version " + std::to_string(there.schema) + ", which the new one breaks: " + error.text);
+      fail(error.code, table + " has a schema of version " + std::to_string(there.schema) +
+                           ", which the new one breaks: " + error.text);
     schema_ = options_.schema;
     entry_.schema = there.schema + 1;
     new_schema_ = true;
@@ -196,7 +207,8 @@ void Import::prepare_existing(const Catalog &catalog, const TableEntry &there) {
   if (options_.indexes != nullptr) {
     const std::string asked = indexes_text(parse_indexes(*schema_, options_.indexes));
     if (asked != indexes_text(there.indexes))
-      fail(FLATDB_BAD_TABLE, "the indexes of " + table + " are: " + indexes_text(there.indexes) + "; and not: " + asked);
+      fail(FLATDB_BAD_TABLE,
+           "the indexes of " + table + " are: " + indexes_text(there.indexes) + "; and not: " + asked);
   }
 }
 
@@ -214,9 +226,10 @@ void Import::find_start(const Catalog &catalog) {
   state_ = catalog.import_state(entry_.name, file_.absolute());
   if (!state_ || options_.restart) return;
   if (state_->size != done_.size || state_->mtime != done_.mtime)
-    fail(FLATDB_BAD_ARGUMENT, file_.name() + " has changed since its import was interrupted, when " +
-                                  std::to_string(state_->records) + " records were stored: import it from its beginning " +
-                                  "(--restart), and say what becomes of those records (--on-duplicate replace or keep)");
+    fail(FLATDB_BAD_ARGUMENT,
+         file_.name() + " has changed since its import was interrupted, when " + std::to_string(state_->records) +
+             " records were stored: import it from its beginning " +
+             "(--restart), and say what becomes of those records (--on-duplicate replace or keep)");
   done_ = *state_;
   file_.seek(done_.position.offset);
   meter_->bytes = done_.position.offset;
@@ -258,7 +271,8 @@ void Import::store(const Batch &batch) {
 OpenTable Import::open(MDB_txn *txn, Catalog &catalog) {
   const std::optional<TableEntry> there = catalog.find(entry_.name);
   if ((there ? write_entry(*there) : "") != before_)
-    fail(FLATDB_BAD_TABLE, "the table " + entry_.name + " was changed by somebody else during the import: start it once more");
+    fail(FLATDB_BAD_TABLE,
+         "the table " + entry_.name + " was changed by somebody else during the import: start it once more");
   if (remembers()) {
     const std::optional<ImportState> state = catalog.import_state(entry_.name, file_.absolute());
     if (state.has_value() != state_.has_value() || (state && state->position.offset != state_->position.offset))
@@ -270,7 +284,8 @@ OpenTable Import::open(MDB_txn *txn, Catalog &catalog) {
 }
 
 /* The records' keys; those of numbered records are made here, behind the last that the table has. */
-std::vector<std::string_view> Import::keys(MDB_txn *txn, const OpenTable &table, const Batch &batch, std::string &numbers) {
+std::vector<std::string_view> Import::keys(MDB_txn *txn, const OpenTable &table, const Batch &batch,
+                                           std::string &numbers) {
   std::vector<std::string_view> keys;
   keys.reserve(batch.records.size());
   if (!entry_.numbered()) {
@@ -315,8 +330,8 @@ Import::Tally Import::store_records(MDB_txn *txn, const OpenTable &table, const 
     const size_t same = end - i, record = order[options_.duplicates == FLATDB_REPLACE ? end - 1 : i];
     if (same > 1 && options_.duplicates == FLATDB_REFUSE) {
       const BatchRecord &first = batch.records[order[i]], &second = batch.records[order[i + 1]];
-      fail(FLATDB_BAD_KEY, json_place(file_.name(), second.line, second.offset) + ": the key " + entry_.key.text(keys[record]) +
-                               " is that of line " + std::to_string(first.line) +
+      fail(FLATDB_BAD_KEY, json_place(file_.name(), second.line, second.offset) + ": the key " +
+                               entry_.key.text(keys[record]) + " is that of line " + std::to_string(first.line) +
                                " too (--on-duplicate replace or keep takes one of them)");
     }
     i = end;
@@ -350,8 +365,8 @@ Import::Tally Import::store_records(MDB_txn *txn, const OpenTable &table, const 
   return tally;
 }
 
-/* There is a record of this key (`old`: key and record): whether the new one replaces it. Its entries go then, except those
- * that the new one has too, which are not to be put. */
+/* There is a record of this key (`old`: key and record): whether the new one replaces it. Its entries go then, except
+ * those that the new one has too, which are not to be put. */
 bool Import::meet(MDB_txn *txn, const OpenTable &table, const Batch &batch, size_t record, const IndexPair &old,
                   std::vector<bool> &indexed) {
   const size_t count = table.indexes().size();

@@ -12,10 +12,11 @@ std::string name_of(const OpenTable &table, const OpenIndex &index) {
   return index_database(table.entry().name, index.entry.name);
 }
 
-[[noreturn]] void fail_unique(const OpenTable &table, const OpenIndex &index, const IndexPair &pair, std::string_view other) {
-  fail(FLATDB_BAD_KEY, "the unique index " + name_of(table, index) + " would have the key " + index.entry.key.text(pair.key) +
-                           " twice: of the records " + table.entry().key.text(other) + " and " +
-                           table.entry().key.text(pair.record));
+[[noreturn]] void fail_unique(const OpenTable &table, const OpenIndex &index, const IndexPair &pair,
+                              std::string_view other) {
+  fail(FLATDB_BAD_KEY, "the unique index " + name_of(table, index) + " would have the key " +
+                           index.entry.key.text(pair.key) + " twice: of the records " + table.entry().key.text(other) +
+                           " and " + table.entry().key.text(pair.record));
 }
 
 }  // namespace
@@ -23,7 +24,8 @@ std::string name_of(const OpenTable &table, const OpenIndex &index) {
 void check_key_size(size_t size, size_t max_key_size, const std::string &what) {
   if (size == 0) fail(FLATDB_BAD_KEY, what + " is empty: LMDB has no such key");
   if (size > max_key_size)
-    fail(FLATDB_BAD_KEY, what + " has " + std::to_string(size) + " bytes: this engine takes " + std::to_string(max_key_size) +
+    fail(FLATDB_BAD_KEY, what + " has " + std::to_string(size) + " bytes: this engine takes " +
+                             std::to_string(max_key_size) +
                              " (choose shorter fields, or engine 1.0, which takes more)");
 }
 
@@ -70,7 +72,8 @@ void remove_entry(MDB_txn *txn, const OpenTable &table, const OpenIndex &index, 
   const int code = wrong ? MDB_NOTFOUND : mdb_del(txn, index.dbi, &key, &value);
   if (code == MDB_NOTFOUND)
     fail(FLATDB_BAD_TABLE, "the index " + name_of(table, index) + " lacks the entry " + index.entry.key.text(pair.key) +
-                               " of the record " + table.entry().key.text(pair.record) + ": make it anew by flatdb reindex");
+                               " of the record " + table.entry().key.text(pair.record) +
+                               ": make it anew by flatdb reindex");
   if (code != 0) fail_by_lmdb(code, "remove from the index " + name_of(table, index));
 }
 

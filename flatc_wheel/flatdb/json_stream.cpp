@@ -153,8 +153,8 @@ size_t JsonStream::value_end() {
   }
 }
 
-/* Where the quote is that closes the one at `at`. A string has no line end in it (RFC 8259, section 7): without this rule
- * a lost quote would be found at the end of the file. */
+/* Where the quote is that closes the one at `at`. A string has no line end in it (RFC 8259, section 7): without this
+ * rule a lost quote would be found at the end of the file. */
 size_t JsonStream::string_end(size_t at) {
   const size_t opened = at++;
   for (;; at++) {
@@ -188,7 +188,8 @@ size_t JsonStream::brackets_end() {
     if (c == '"') {
       at = string_end(at);
     } else if (c == '{' || c == '[') {
-      // In an object a value follows a colon, in an array a bracket or a comma. Anything else: a bracket was lost before.
+      // In an object a value follows a colon, in an array a bracket or a comma. Anything else: a bracket was lost
+      // before.
       size_t before = at;
       while (before != 0 && is_blank(buffer_[begin_ + before - 1])) before--;
       const char sign = before != 0 ? buffer_[begin_ + before - 1] : 0;
@@ -212,7 +213,8 @@ size_t JsonStream::brackets_end() {
 /* A number, a literal, or what is no JSON at all. */
 size_t JsonStream::word_end() {
   size_t at = 0;
-  for (int c = peek(); c != END && !is_blank(c) && (c > ' ') && std::strchr(",:{}[]\"", c) == nullptr; c = peek(at)) at++;
+  for (int c = peek(); c != END && !is_blank(c) && (c > ' ') && std::strchr(",:{}[]\"", c) == nullptr; c = peek(at))
+    at++;
   if (at == 0) broken(0, "a value begins with " + shown('{') + ", not with " + shown(peek()));
   return at;
 }

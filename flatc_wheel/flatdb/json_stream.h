@@ -1,6 +1,6 @@
 /* A stream of JSON apart into its values: one outer array, or values one behind the other (NDJSON, pretty-printed, with
- * nothing between). It reads by blocks and holds one value, so that memory does not grow with the file. It finds where a
- * value ends, and refuses what hides that; whether the value is right JSON, and a record, is the parser's matter. */
+ * nothing between). It reads by blocks and holds one value, so that memory does not grow with the file. It finds where
+ * a value ends, and refuses what hides that; whether the value is right JSON, and a record, is the parser's matter. */
 #ifndef FLATDB_JSON_STREAM_H
 #define FLATDB_JSON_STREAM_H
 

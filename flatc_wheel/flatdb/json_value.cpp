@@ -75,7 +75,8 @@ class Reader {
       node.kind = Kind::Integer;
       const char *end = text_.data() + text_.size();
       const auto done = std::from_chars(text_.data() + at_, end, node.integer);
-      if (done.ec != std::errc() || (done.ptr != end && std::string_view(".eE").find(*done.ptr) != std::string_view::npos))
+      if (done.ec != std::errc() ||
+          (done.ptr != end && std::string_view(".eE").find(*done.ptr) != std::string_view::npos))
         wrong("a value is missing, or is none that stands here");
       at_ = static_cast<size_t>(done.ptr - text_.data());
     }
@@ -85,7 +86,8 @@ class Reader {
   unsigned hexadecimal() {
     unsigned code = 0;
     const char *begin = text_.data() + at_;
-    if (text_.size() - at_ < 4 || std::from_chars(begin, begin + 4, code, 16).ptr != begin + 4) wrong("\\u needs four digits");
+    if (text_.size() - at_ < 4 || std::from_chars(begin, begin + 4, code, 16).ptr != begin + 4)
+      wrong("\\u needs four digits");
     at_ += 4;
     return code;
   }

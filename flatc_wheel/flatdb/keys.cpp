@@ -44,7 +44,7 @@ uint64_t all_bits(unsigned size) { return ~uint64_t{0} >> (64 - 8 * size); }
   fail(FLATDB_BAD_KEY, value + " is out of the range of " + key_form(type).name);
 }
 
-/* Positive numbers get their sign bit set; of negative ones all bits are inverted, so that the larger is the smaller. */
+/* Positive numbers get their sign bit set; of negative ones all bits are inverted: the larger is then the smaller. */
 uint64_t ordered(uint64_t bits, unsigned size) {
   return bits & sign_bit(size) ? ~bits & all_bits(size) : bits | sign_bit(size);
 }
@@ -97,7 +97,7 @@ std::string uuid_text(std::string_view bytes) {
   return text;
 }
 
-// --- dates: the proleptic Gregorian calendar, years of four digits as Python has them -----------------------------------
+// --- dates: the proleptic Gregorian calendar, years of four digits as Python has them --------------------------------
 
 constexpr int64_t SECOND = 1000000, DAY = 86400 * SECOND;
 
@@ -198,7 +198,7 @@ bool parse_datetime(std::string_view text, int64_t *microseconds) {
   return true;
 }
 
-// --- numbers as text ----------------------------------------------------------------------------------------------------
+// --- numbers as text -------------------------------------------------------------------------------------------------
 
 /* The shortest text that reads back as the same number, with a point whatever the process's locale has. */
 std::string float_text(double value, unsigned size) {
@@ -224,7 +224,7 @@ bool parse_integer(std::string_view text, Integer *value) {
   return done.ec == std::errc() && done.ptr == text.data() + text.size();
 }
 
-// --- parts --------------------------------------------------------------------------------------------------------------
+// --- parts -----------------------------------------------------------------------------------------------------------
 
 void append_value(std::string &key, KeyType type, const KeyValue &value, bool last) {
   switch (key_form(type).kind) {
@@ -341,12 +341,6 @@ std::vector<std::string> split_text(std::string_view text, bool several) {
   return parts;
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
-
 KeyType type_named(std::string_view name, std::string_view codec) {
   KeyType type;
   if (find_key_type(name, &type)) return type;
@@ -367,6 +361,12 @@ bool find_key_type(std::string_view name, KeyType *type) {
     return true;
   }
   return false;
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
 }
 
 void append_unsigned(std::string &key, KeyType type, uint64_t value) {

@@ -1,5 +1,5 @@
-/* Keys: their codecs, named as in the catalog ("uint32", "(string, uint32)"), so that the order of bytes is the order of
- * the values. Made from values, from text, and read back. What a key is made of is in expression.h. */
+/* Keys: their codecs, named as in the catalog ("uint32", "(string, uint32)"), so that the order of bytes is the order
+ * of the values. Made from values, from text, and read back. What a key is made of is in expression.h. */
 #ifndef FLATDB_KEYS_H
 #define FLATDB_KEYS_H
 
@@ -30,6 +30,9 @@ const KeyForm &key_form(KeyType type);
 /* The type of a name; false where there is none. */
 bool find_key_type(std::string_view name, KeyType *type);
 
+/* A name without the blanks around it. */
+std::string_view trim(std::string_view text);
+
 /* One part of a key as a value. Which member has it is the kind's matter. */
 struct KeyValue {
   uint64_t integer = 0;  // Unsigned, Bool; Signed as two's complement of 64 bits
@@ -37,8 +40,8 @@ struct KeyValue {
   std::string bytes;     // Text; the 16 bytes of Uuid
 };
 
-/* Encode one part behind what `key` has. A `string` or `bytes` that is not the last part is closed, so that no part runs
- * into the next. A value that the type cannot hold is FLATDB_BAD_KEY. */
+/* Encode one part behind what `key` has. A `string` or `bytes` that is not the last part is closed, so that no part
+ * runs into the next. A value that the type cannot hold is FLATDB_BAD_KEY. */
 void append_unsigned(std::string &key, KeyType type, uint64_t value);
 void append_signed(std::string &key, KeyType type, int64_t value);
 void append_float(std::string &key, KeyType type, double value);

@@ -32,15 +32,19 @@ std::string fields_json(const std::vector<std::string> &fields) {
 }
 
 std::string index_json(MDB_txn *txn, const TableEntry &table, const IndexEntry &index) {
-  const std::string of = index.function.empty() ? "\"fields\": " + fields_json(index.fields) : "\"function\": " + quoted(index.function);
-  return quoted(index.name) + ": {\"key\": " + quoted(index.key.name()) + ", " + of + ", \"unique\": " + (index.unique ? "true" : "false") +
-         ", " + sizes_json(txn, index_database(table.name, index.name)) + "}";
+  const std::string of =
+      index.function.empty() ? "\"fields\": " + fields_json(index.fields) : "\"function\": " + quoted(index.function);
+  return quoted(index.name) + ": {\"key\": " + quoted(index.key.name()) + ", " + of +
+         ", \"unique\": " + (index.unique ? "true" : "false") + ", " +
+         sizes_json(txn, index_database(table.name, index.name)) + "}";
 }
 
 std::string table_json(MDB_txn *txn, const TableEntry &table) {
   std::string text = "{\"name\": " + quoted(table.name) + ", \"key\": " + quoted(table.key.name()) +
-                     ", \"fields\": " + (table.fields ? fields_json(*table.fields) : "null") + ", \"value\": " + quoted(table.value);
-  if (table.value == "flatbuffers") text += ", \"root\": " + quoted(table.root) + ", \"schema\": " + std::to_string(table.schema);
+                     ", \"fields\": " + (table.fields ? fields_json(*table.fields) : "null") +
+                     ", \"value\": " + quoted(table.value);
+  if (table.value == "flatbuffers")
+    text += ", \"root\": " + quoted(table.root) + ", \"schema\": " + std::to_string(table.schema);
   if (!table.type.empty()) text += ", \"type\": " + quoted(table.type);
   text += ", " + sizes_json(txn, table.name) + ", \"indexes\": {";
   for (const IndexEntry &index : table.indexes)
@@ -53,7 +57,8 @@ std::string stat_json(MDB_env *env, const char *table) {
   const Catalog catalog(txn, false);
   if (table != nullptr) return table_json(txn, catalog.at(table));
   std::string text;
-  for (const std::string &name : catalog.tables()) text += (text.empty() ? "" : ", ") + table_json(txn, catalog.at(name));
+  for (const std::string &name : catalog.tables())
+    text += (text.empty() ? "" : ", ") + table_json(txn, catalog.at(name));
   return "[" + text + "]";
 }
 
@@ -64,7 +69,8 @@ using namespace flatdb;
 
 int flatdb_stat(MDB_env *env, const char *table, flatdb_bytes *json, flatdb_error *error) {
   return guarded(error, [&] {
-    if (env == nullptr || json == nullptr) fail(FLATDB_BAD_ARGUMENT, "flatdb_stat needs an environment, and a place for the text");
+    if (env == nullptr || json == nullptr)
+      fail(FLATDB_BAD_ARGUMENT, "flatdb_stat needs an environment, and a place for the text");
     *json = {};
     const std::string text = stat_json(env, table);
     *json = copy_out(text.data(), text.size());

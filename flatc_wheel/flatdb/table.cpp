@@ -10,7 +10,8 @@ OpenTable::OpenTable(MDB_txn *txn, const std::string &name) {
   open(txn, 0);
 }
 
-OpenTable::OpenTable(MDB_txn *txn, const TableEntry &entry, const flatdb_schema &schema) : entry_(entry), schema_(&schema) {
+OpenTable::OpenTable(MDB_txn *txn, const TableEntry &entry, const flatdb_schema &schema)
+    : entry_(entry), schema_(&schema) {
   open(txn, MDB_CREATE);
 }
 
@@ -21,7 +22,8 @@ void OpenTable::open(MDB_txn *txn, unsigned flags) {
     unsigned found_flags = 0;
     check_lmdb(mdb_dbi_flags(txn, *dbi, &found_flags), "read the flags of a database");
     if (found_flags != more)
-      fail(FLATDB_BAD_TABLE, "the database " + name + " has flags (MDB_DUPSORT or others) that it does not have as the catalog says");
+      fail(FLATDB_BAD_TABLE,
+           "the database " + name + " has flags (MDB_DUPSORT or others) that it does not have as the catalog says");
   };
   need(entry_.name, 0, &records_);
   if (entry_.fields && !entry_.fields->empty()) key_.emplace(*schema_, entry_.key, *entry_.fields);
@@ -39,7 +41,8 @@ const OpenIndex &OpenTable::index(const std::string &name) const {
     if (index.entry.name == name) return index;
     known += (known.empty() ? "" : ", ") + index.entry.name;
   }
-  fail(FLATDB_BAD_TABLE, "the table " + entry_.name + " has no index " + name + ": it has " + (known.empty() ? "none" : known));
+  fail(FLATDB_BAD_TABLE,
+       "the table " + entry_.name + " has no index " + name + ": it has " + (known.empty() ? "none" : known));
 }
 
 void OpenTable::check_writable() const {

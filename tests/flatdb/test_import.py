@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -281,8 +282,13 @@ def test_what_a_callback_raises_stops_the_import_after_its_last_commit(place: Pl
     records = [{"id": i, "name": "x" * 100} for i in range(60_000)]
 
     def progress(counts: Counts) -> None:
+        time.sleep(0.11)  # so that it is called behind each commit, however fast these are
         if counts.records >= 10_000:
             raise KeyError("mine")
+
+    def stop(counts: Counts) -> bool:
+        time.sleep(0.11)
+        return counts.records > 0
 
     with pytest.raises(KeyError, match="mine"):
         place.import_(records, SCHEMA, key="id", batch=5_000, progress=progress)
@@ -293,17 +299,18 @@ def test_what_a_callback_raises_stops_the_import_after_its_last_commit(place: Pl
     assert (counts.resumed, counts.records) == (stored, 60_000 - stored)
     assert len(place.export()) == 60_000
     with pytest.raises(FlatdbError, match="stopped") as raised:
-        place.import_(records, on_duplicate="replace", batch=5_000, progress=lambda counts: counts.records > 0)
+        place.import_(records, on_duplicate="replace", batch=5_000, progress=stop)
     assert raised.value.code == STOPPED
 
 
 def test_another_writer_s_changes_of_the_table_end_the_import(place: Place) -> None:
     """An index that somebody adds between two transactions would miss records."""
-    records = [{"id": i, "name": str(i)} for i in range(50_000)]
+    records = [{"id": i, "name": str(i)} for i in range(20_000)]
     done = False
 
     def progress(counts: Counts) -> None:
         nonlocal done
+        time.sleep(0.11)
         if counts.records and not done:
             done = True
             script = (
