@@ -103,7 +103,9 @@ void BatchReader::parse(Batch &batch) {
   const auto bound = [&](size_t share) { return texts_.size() * share / shares; };
   std::vector<std::future<Batch>> others;
   for (size_t i = 1; i < shares; i++)
-    others.push_back(std::async(std::launch::async, [this, i, &bound] { return parse_share(readers_[i], bound(i), bound(i + 1), {}); }));
+    others.push_back(std::async(std::launch::async, [this, i, &bound] {
+      return parse_share(readers_[i], bound(i), bound(i + 1), {});
+    }));
   batch = parse_share(readers_[0], 0, bound(1), std::move(batch));
   for (std::future<Batch> &other : others) batch.append(other.get());
 }
@@ -129,7 +131,8 @@ Batch BatchReader::parse_share(JsonReader &reader, size_t first, size_t last, Ba
 
 void BatchReader::add(Batch &batch, JsonReader &reader, const Text &text) const {
   const char *json = bytes_.data() + text.part.at;
-  if (json[0] != '{') fail(FLATDB_BAD_JSON, "a record is a JSON object, not " + std::string(json, text.part.size).substr(0, 20));
+  if (json[0] != '{')
+    fail(FLATDB_BAD_JSON, "a record is a JSON object, not " + std::string(json, text.part.size).substr(0, 20));
   const Bytes record = reader.read(json, text.part.size);
   BatchRecord made;
   made.line = text.line;

@@ -262,7 +262,8 @@ void Import::store(const Batch &batch) {
   meter_->bytes = batch.end.offset;
   meter_->bad += batch.problems.size();
   for (const BatchProblem &problem : batch.problems)
-    if (options_.problem != nullptr && options_.problem(options_.context, problem.place.c_str(), problem.text.c_str()) != 0)
+    if (options_.problem != nullptr &&
+        options_.problem(options_.context, problem.place.c_str(), problem.text.c_str()) != 0)
       fail(FLATDB_STOPPED, "stopped by the caller");
   if (!batch.last) meter_.look();
 }
