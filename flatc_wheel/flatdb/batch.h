@@ -6,8 +6,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "files.h"
@@ -26,16 +26,24 @@ struct BatchRecord {
   uint64_t line = 0, offset = 0;
 };
 
+/* What was left out: where, and why. */
+struct BatchProblem {
+  uint64_t offset;
+  std::string place, text;
+};
+
 struct Batch {
   std::string bytes;
   std::vector<BatchRecord> records;
   std::vector<Part> entries;  // the indexes' keys: one for each index of each record, empty where there is none
-  std::vector<std::pair<std::string, std::string>> problems;  // what was left out: where, and why
+  std::vector<BatchProblem> problems;
   JsonPosition end;
   bool last = false;
 
   std::string_view view(const Part &part) const { return std::string_view(bytes).substr(part.at, part.size); }
   void clear();
+  /* Add the records and the problems of another, which follow these in the file. */
+  void append(Batch &&other);
 };
 
 /* What keys and indexes are made of while records are read: the databases may not be there yet. */
@@ -45,11 +53,12 @@ struct KeyPlan {
   size_t max_key_size = 0;
 };
 
+/* Finds where values end in one thread, and parses them in as many as there are processors. */
 class BatchReader {
  public:
   struct Limits {
     size_t records = 100000;
-    size_t bytes = size_t{64} << 20;  // whatever the number, so that memory does not grow with the records
+    size_t bytes = size_t{32} << 20;  // of JSON, whatever the number, so that memory does not grow with the records
   };
 
   /* `stop` ends the waiting for input that does not come. */
@@ -60,14 +69,25 @@ class BatchReader {
   Batch next(Batch spare);
 
  private:
-  void add(Batch &batch, const JsonValue &value);
+  /* A value as it stands in the file, with a NUL behind it. */
+  struct Text {
+    Part part;
+    uint64_t line, offset;
+  };
+
+  void collect(Batch &batch);
+  void parse(Batch &batch);
+  Batch parse_share(JsonReader &reader, size_t first, size_t last, Batch batch) const;
+  void add(Batch &batch, JsonReader &reader, const Text &text) const;
 
   const KeyPlan &plan_;
   const bool skip_bad_;
   const Limits limits_;
   const std::string name_;
   JsonStream stream_;
-  JsonReader reader_;
+  std::string bytes_;
+  std::vector<Text> texts_;  // in bytes_
+  std::deque<JsonReader> readers_;
 };
 
 }  // namespace flatdb

@@ -736,6 +736,8 @@ struct flatdb_columns {
     for (size_t i = 0; i < parts.size(); ++i) parts[i].add(key[i]);
   }
 
+  static constexpr size_t AHEAD = 12;  /* records */
+
   /* `at` is the record that it has come to. */
   void decode(const MDB_val *keys, const MDB_val *values, size_t count, size_t &at) {
     for (flatdb::Column *column : columns()) {
@@ -746,6 +748,12 @@ struct flatdb_columns {
       spent.bytes = 0;
       if (!parts.empty()) add_key(keys[at]);
       if (selected.empty()) continue;
+      if (at + AHEAD < count) {  /* a record that is not in the processor's cache is on its way when it is due */
+        const char *ahead = static_cast<const char *>(values[at + AHEAD].mv_data);
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + 64);
+        __builtin_prefetch(ahead + 128);
+      }
       flatdb::Table root = flatdb::root_of({static_cast<const uint8_t *>(values[at].mv_data), values[at].mv_size});
       for (auto &each : selected) each.add(root);
     }

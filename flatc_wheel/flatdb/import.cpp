@@ -1,5 +1,5 @@
-/* Import: a file's records into a table, each transaction with how far it came. One thread parses ahead while another
- * stores. */
+/* Import: a file's records into a table, each transaction with how far it came. While one batch is stored, the next is
+ * parsed. */
 #include "batch.h"
 
 #include <algorithm>
@@ -273,8 +273,9 @@ void Import::store(const Batch &batch) {
   meter_->kept += tally.kept;
   meter_->bytes = batch.end.offset;
   meter_->bad += batch.problems.size();
-  for (const auto &[place, text] : batch.problems)
-    if (options_.problem != nullptr && options_.problem(options_.context, place.c_str(), text.c_str()) != 0)
+  for (const BatchProblem &problem : batch.problems)
+    if (options_.problem != nullptr &&
+        options_.problem(options_.context, problem.place.c_str(), problem.text.c_str()) != 0)
       fail(FLATDB_STOPPED, "stopped by the caller");
   if (!batch.last) meter_.look();
 }

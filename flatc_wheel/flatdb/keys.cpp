@@ -62,19 +62,20 @@ std::string hexadecimal(std::string_view bytes) {
   return text;
 }
 
+/* The value of a hexadecimal digit, or 16. */
+unsigned digit_of(char c) {
+  return c >= '0' && c <= '9'   ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                : 16;
+}
+
 bool from_hexadecimal(std::string_view text, std::string &bytes) {
   if (text.size() % 2 != 0) return false;
   for (size_t i = 0; i < text.size(); i += 2) {
-    unsigned byte = 0;
-    for (char c : text.substr(i, 2)) {
-      unsigned digit = c >= '0' && c <= '9'   ? c - '0'
-                       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                              : 16;
-      if (digit == 16) return false;
-      byte = byte << 4 | digit;
-    }
-    bytes.push_back(static_cast<char>(byte));
+    const unsigned high = digit_of(text[i]), low = digit_of(text[i + 1]);
+    if ((high | low) > 15) return false;
+    bytes.push_back(static_cast<char>(high << 4 | low));
   }
   return true;
 }
@@ -82,13 +83,14 @@ bool from_hexadecimal(std::string_view text, std::string &bytes) {
 /* 8-4-4-4-12 digits, upper or lower case. */
 bool parse_uuid(std::string_view text, std::string &bytes) {
   if (text.size() != 36) return false;
-  std::string digits;
+  char digits[32];
+  size_t count = 0;
   for (size_t i = 0; i < text.size(); i++) {
     const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
     if (dash != (text[i] == '-')) return false;
-    if (!dash) digits.push_back(text[i]);
+    if (!dash) digits[count++] = text[i];
   }
-  return from_hexadecimal(digits, bytes);
+  return from_hexadecimal({digits, count}, bytes);
 }
 
 std::string uuid_text(std::string_view bytes) {
