@@ -412,6 +412,9 @@ def test_dask_reads_several_environments(several: list[str]) -> None:
     assert divided["size"].sum().compute(scheduler="threads") == 45
     with lmdb.open(several[0], max_dbs=8) as env:
         assert len(frames.dask(env, "t").compute(scheduler="threads")) == 10
+        for splits in ([6, 3], [3, 3]):  # records would be counted twice
+            with pytest.raises(ValueError, match=r"keys, each larger than the one before"):
+                frames.dask(env, "t", splits=splits)
 
 
 DISTRIBUTED = """

@@ -47,7 +47,9 @@ class Exports:
         return _arrow.reader(self._exported(), columns, schema, batch)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take a table, or a query, as it is."""
+        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take a query as it is. Some of them take a table for
+        the mapping that it also is: give them its ``range()``.
+        """
         return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
 
     def to_pandas(self, columns: Sequence[str] | None = None, *, schema: Any = None, arrow_types: bool = False) -> Any:
