@@ -47,7 +47,7 @@ class Exports:
         return _arrow.reader(self._exported(), columns, schema, batch)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take a query as it is. Some of them take a table for
+        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take a query as it is. Some take a table for
         the mapping that it also is: give them its ``range()``.
         """
         return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
