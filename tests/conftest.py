@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
@@ -18,6 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 HOST = host("glibc")
 TARGET = HOST.triple if HOST else "native"
+
+# How long an example takes says something of the machine, and of what else it does meanwhile.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 def zig(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

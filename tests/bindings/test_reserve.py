@@ -92,3 +92,41 @@ def test_errors(env: lmdb.Environment) -> None:
         if sys.maxsize > 1 << 32:
             with pytest.raises(lmdb.Error):
                 txn._reserve(b"key", 1 << 33, fill(b"x"), overwrite=True, db=database)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda txn: txn.put(b"key", b"x"),
+        lambda txn: txn.put(b"other", b"x"),
+        lambda txn: txn.delete(b"key"),
+        lambda txn: txn.get(b"key"),
+        lambda txn: txn.putmany([(b"other", b"x")]),
+        lambda txn: txn._reserve(b"other", 1, fill(b"x"), overwrite=True, db=txn.env.open_db()),
+        lambda txn: lmdb.Transaction(txn.env, parent=txn, write=True),
+        lambda txn: txn.commit(),
+        lambda txn: txn.abort(),
+        lambda txn: txn.env.close(),
+    ],
+)
+@pytest.mark.parametrize("single", [True, False])
+def test_nobody_comes_in_between(env: lmdb.Environment, use: Callable[[Any], Any], single: bool) -> None:
+    """What runs while the page is written, as a handler of a signal may, cannot make LMDB move or free that page."""
+    with env.begin(write=True) as txn:
+        if single:
+            txn.put(b"first", b"x")  # from now on single records go with little between Python and LMDB
+        cursor = txn.cursor()
+        cursor.first()
+
+        def write(into: memoryview) -> None:
+            with pytest.raises(lmdb.Error, match="A value is being written into a page of this transaction"):
+                use(txn)
+            with pytest.raises(lmdb.Error, match="A value is being written into a page of this transaction"):
+                cursor.put(b"other", b"x")
+            into[:] = b"1234"
+
+        assert txn._reserve(b"key", 4, write, overwrite=True, db=env.open_db())
+        assert txn.get(b"key") == b"1234"
+        txn.put(b"second", b"x")
+    with env.begin() as reading:
+        assert [key for key, _ in reading.cursor()][-2:] == [b"key", b"second"]

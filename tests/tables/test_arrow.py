@@ -101,6 +101,16 @@ def test_batches_are_bounded(table: Table[int, Any], batch: int) -> None:
             snapshot.range().to_arrow_reader(["i16"], batch=0)
 
 
+def test_batches_of_large_records_are_small(env: lmdb.Environment) -> None:
+    """They are bounded by bytes too, in the order of an index as in that of the keys."""
+    codec = FlatBuffers(b"table T { text: string; n: int; } root_type T;")
+    table: Table[int, Any] = Table(env, "t", key=keys.uint8, value=codec, indexes={"by_n": Index("n", keys.int32)})
+    table.update({number: {"text": "x" * 2_000_000, "n": -number} for number in range(4)})
+    for query in (table.range(), table.by("by_n").range()):
+        assert max(batch.num_rows for batch in query.to_arrow_reader()) <= 3
+        assert query.to_arrow(["n"]).num_rows == 4
+
+
 def test_keys_come_first_where_they_are_not_made_of_fields(env: lmdb.Environment) -> None:
     """Typed as their codec; a tuple has a column for each part; alone they are given too."""
     schema = b"table T { a: uint; b: string; } root_type T;"
@@ -249,6 +259,10 @@ def test_other_values_are_one_column(env: lmdb.Environment) -> None:
         table: Table[int, Any] = Table(env, name, key=keys.uint8, value=codec)
         table[1] = given
         assert table.to_arrow().to_pylist() == [{"key": 1, "value": given}]
+    strings: Table[int, str] = Table(env, "s")
+    assert strings.to_arrow(["value"]).to_pylist() == [{"value": "ß"}]
+    with pytest.raises(ValueError, match="there is no size, but 'value'"):
+        strings.to_arrow(["value", "size"])
 
 
 def test_dataclasses_and_arrays_become_columns(env: lmdb.Environment) -> None:
@@ -261,6 +275,10 @@ def test_dataclasses_and_arrays_become_columns(env: lmdb.Environment) -> None:
     found = arrays.to_arrow()
     assert found.column("value").to_pylist() == [[[1, 2, 3], [4, 5, 6]]]
     assert found.schema.field("value").type == pa.list_(pa.list_(pa.float32(), 3), 2)
+    numbers: Table[int, Any] = Table(env, "complex", key=keys.uint8, value=values.numpy("<c16"))
+    numbers[1] = 1j
+    with pytest.raises(ValueError, match="table 'complex': these records are no columns"):
+        numbers.to_arrow()
 
 
 def test_records_that_are_no_columns_are_refused(env: lmdb.Environment) -> None:
@@ -272,10 +290,28 @@ def test_records_that_are_no_columns_are_refused(env: lmdb.Environment) -> None:
     table[2] = {"y": 1}
     with pytest.raises(ValueError, match=r"there is no x; give schema="):
         table.to_arrow_reader(batch=1).read_all()
-    table[2] = {"x": 2.5}
-    schema = pa.schema([("x", pa.float64())])
+    table[2] = {"x": 1, "y": 1}
+    with pytest.raises(ValueError, match=r"the records before them have no y; give schema="):
+        table.to_arrow_reader(batch=1).read_all()
+    table.update({2: {"x": 2.5, "z": 0}, 3: {"y": "why"}})
+    schema = pa.schema([("x", pa.float64()), ("y", pa.string())])
     reader = table.range().to_arrow_reader(schema=schema, batch=1)
-    assert reader.read_all().to_pylist() == [{"x": 1.0}, {"x": 2.5}]
+    assert reader.read_all().to_pylist() == [{"x": 1.0, "y": None}, {"x": 2.5, "y": None}, {"x": None, "y": "why"}]
+    with pytest.raises(ValueError, match="table 't': these records are no columns of y: int8") as caught:
+        table.to_arrow(schema=pa.schema([("y", pa.int8())]))
+    assert "give schema=" not in str(caught.value)
+
+
+@pytest.mark.parametrize("codec", [values.json, FlatBuffers(b"table T { key: int; n: int; } root_type T;")])
+def test_a_field_with_the_name_of_the_key_is_refused(env: lmdb.Environment, codec: Any) -> None:
+    """Neither is taken for the other: the fields may be named, or values be had without the keys."""
+    table: Table[str, Any] = Table(env, "t", key=keys.string, value=codec)
+    table["a"] = {"key": 5, "n": 6}
+    with pytest.raises(ValueError, match=r"table 't': its keys and a field of its values are both the column 'key'"):
+        table.to_arrow()
+    assert table.to_arrow(["key", "n"]).to_pylist() == table.range().values().to_arrow().to_pylist()
+    assert table.range().values().to_arrow().to_pylist() == [{"key": 5, "n": 6}]
+    assert table.range().keys().to_arrow().to_pylist() == [{"key": "a"}]
 
 
 def test_no_records_have_columns_too(env: lmdb.Environment, table: Table[int, Any]) -> None:
@@ -376,6 +412,9 @@ def test_dask_reads_several_environments(several: list[str]) -> None:
     assert divided["size"].sum().compute(scheduler="threads") == 45
     with lmdb.open(several[0], max_dbs=8) as env:
         assert len(frames.dask(env, "t").compute(scheduler="threads")) == 10
+        for splits in ([6, 3], [3, 3]):  # records would be counted twice
+            with pytest.raises(ValueError, match=r"keys, each larger than the one before"):
+                frames.dask(env, "t", splits=splits)
 
 
 DISTRIBUTED = """

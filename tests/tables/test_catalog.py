@@ -107,6 +107,11 @@ def test_what_it_says_of_another_table(env: lmdb.Environment) -> None:
         ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a"], "sparse": 1}}}, MismatchError, "index 'x' has sparse, of a newer"),
         ({"indexes": {"x": {"key": "nothing", "unique": True, "fields": ["a"]}}}, DamagedError, "'nothing' is no codec"),
         ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a", "b"]}}}, DamagedError, "index 'x': 2 fields as string"),
+        ({"value": "flatbuffers", "schema": 1}, DamagedError, "has values of flatbuffers, and lacks root"),
+        ({"value": "flatbuffers"}, DamagedError, "has values of flatbuffers, and lacks root, schema"),
+        ({"value": "numpy"}, DamagedError, "has values of numpy, and lacks type"),
+        ({"indexes": {"x:y": {"key": "string", "unique": True, "fields": ["a"]}}}, DamagedError, "'x:y' is no name for an index"),
+        ({"indexes": {"\ud800": {"key": "string", "unique": True, "fields": ["a"]}}}, DamagedError, "surrogates"),
         ({"indexes": {"x": {"key": "string", "unique": True, "fields": ["a"]}}}, DamagedError, "database 'people:x' is missing, and the catalog has it"),
     ],
 )  # fmt: skip
@@ -123,6 +128,38 @@ def test_what_is_not_believed(
     rewrite_entry("people", **fields)
     with pytest.raises(kind, match=text):
         Table(env, "people")
+
+
+@pytest.mark.parametrize(
+    ("key", "fields", "text"),
+    [
+        (keys.string, ["a", "b"], r"\['a', 'b'\] need a codec of as many parts, and string has 1"),
+        (
+            keys.tuple_of(keys.string, keys.int8),
+            "a",
+            r"\['a'\] need a codec of as many parts, and \(string, int8\) has 2",
+        ),
+        (keys.string, "", "need a codec of as many parts"),
+        (keys.string, [], r"fields=\[\] numbers the records, and keys of string are no such numbers"),
+        (keys.int64, [], "keys of int64 are no such numbers"),
+    ],
+)
+def test_fields_that_make_no_key(env: lmdb.Environment, key: Any, fields: Any, text: str) -> None:
+    """A table is not made if nobody could open it again, and its name is still free."""
+    with pytest.raises(ValueError, match=text):
+        Table(env, "t", key=key, value=values.json, fields=fields)
+    Table(env, "t", key=keys.string, value=values.json, fields="a").add({"a": "x"})
+    assert Table(env, "t").keys() == {"x"}
+
+
+def test_a_table_whose_values_have_become_others(env: lmdb.Environment, rewrite_entry: Callable[..., None]) -> None:
+    """It may have been dropped and made anew by another program: who has it open cannot write to it."""
+    table: Table[int, Any] = Table(env, "t", key=keys.uint8, value=values.json)
+    table[1] = {}
+    rewrite_entry("t", type="<f4(3,)")
+    with pytest.raises(MismatchError, match="has been changed since it was opened here"):
+        table[2] = {}
+    assert list(table) == [1]
 
 
 def test_an_entry_that_is_too_deep() -> None:

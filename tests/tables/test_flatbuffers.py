@@ -522,6 +522,31 @@ def test_an_index_of_a_field_that_is_none_is_refused(env: lmdb.Environment, path
     assert list(table.by("by")[5].keys()) == [1]
 
 
+MADE_ANEW = """
+import sys
+import lmdb_bindings as lmdb
+from lmdb_bindings.tables import Table, keys
+from lmdb_bindings.tables.flatbuffers import FlatBuffers
+path, engine, schema = sys.argv[1:]
+with lmdb.open(path, lib_version=int(engine), max_dbs=16) as env:
+    Table(env, "t").drop()
+    Table(env, "t", key=keys.uint8, value=FlatBuffers(schema.encode()))
+"""
+
+
+@pytest.mark.parametrize(
+    "schema", ["table T { a: string; } root_type T;", "table T { a: int; b: int; } root_type T;", "table U { a: int; } root_type U;"]
+)  # fmt: skip
+def test_a_table_that_was_made_anew_is_not_written_to(env: lmdb.Environment, engine: int, schema: str) -> None:
+    """Who has it open would store records of the schema that it had: also where the new one has the same name."""
+    table: Table[int, Any] = Table(env, "t", key=keys.uint8, value=FlatBuffers(b"table T { a: int; } root_type T;"))
+    table[1] = {"a": 1}
+    subprocess.run([sys.executable, "-c", MADE_ANEW, env.path(), str(engine), schema], check=True)
+    with pytest.raises(MismatchError, match="table 't' has been changed since it was opened here: open it again"):
+        table[1] = {"a": 1}
+    assert len(Table[int, Any](env, "t")) == 0
+
+
 def test_a_read_only_environment_keeps_its_schema(opened: Callable[..., lmdb.Environment]) -> None:
     """A newer one reads there, and is not stored."""
     with opened() as env:

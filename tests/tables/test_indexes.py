@@ -296,6 +296,28 @@ def test_adding_and_dropping(people: Table[int, Any], env: lmdb.Environment) -> 
         people.drop_index("by_x")
 
 
+def test_dropping_in_a_map_that_is_full(
+    people: Table[int, Any], env: lmdb.Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction is done again, with a larger map, although the first one has closed the handles."""
+    dropped, refusals = lmdb.Transaction.drop, [lmdb.MapFullError("mdb_drop")]
+
+    def drop(txn: Any, *arguments: Any, **options: Any) -> Any:
+        dropped(txn, *arguments, **options)
+        if refusals:
+            raise refusals.pop()
+
+    monkeypatch.setattr(lmdb.Transaction, "drop", drop)
+    people.drop_index("by_mail")
+    assert not refusals
+    people[6] = {"mail": "a@x"}
+    assert list(Table[int, Any](env, "people").entry.indexes) == ["by_city"]
+    refusals.append(lmdb.MapFullError("mdb_drop"))
+    people.drop()
+    with env.begin() as txn:
+        assert [key for key in txn.scan(values=False) if b"people" in key] == []
+
+
 def test_an_index_that_cannot_be_built(people: Table[int, Any], env: lmdb.Environment) -> None:
     """Two records with one key leave the table as it was, and are named."""
     with pytest.raises(
@@ -425,3 +447,51 @@ def test_fields_that_hold_other_values(env: lmdb.Environment) -> None:
     assert list(table.check()) == []
     with pytest.raises(ValueError, match=r"the key is made of id: 'x' is no UUID"):
         table.add({"id": "x"})
+
+
+@pytest.mark.parametrize("holder", [b"", b"\0\x63", b"x" * 600])
+def test_an_entry_with_a_key_that_cannot_be(people: Table[int, Any], env: lmdb.Environment, holder: bytes) -> None:
+    """An entry may say anything, also an empty key, for which LMDB refuses to look: it is damaged, and check() says so."""
+    with env.begin(write=True) as txn:
+        txn.put(b"z@x", holder, db=env.open_db(b"people:by_mail"))
+    assert [(problem.index, problem.text) for problem in people.check()] == [
+        ("by_mail", "the entry with the key b'z@x' leads to no record")
+    ]
+    by_mail = people.by("by_mail")
+    uses: list[Callable[[], Any]] = [
+        lambda: by_mail["z@x"], lambda: list(by_mail.range()), lambda: list(by_mail.range().values()),
+        lambda: people.put(7, {"mail": "z@x"}), lambda: people.put(7, {"mail": "z@x"}, conflict="replace"),
+    ]  # fmt: skip
+    for use in uses:
+        with pytest.raises(DamagedError, match="a record that is not there: see check"):
+            use()
+    with env.begin(write=True) as txn, pytest.raises(DamagedError, match="a record that is not there"):
+        list(people.within(txn).by("by_mail").range().values())
+    assert people.reindex("by_mail") == 3
+    assert list(people.check()) == []
+
+
+def test_check_reads_on_behind_a_key_that_is_none(env: lmdb.Environment) -> None:
+    """A key that is damaged is a problem of its record, also where it should be made of fields."""
+    table: Table[int, Any] = Table(env, "t", key=keys.uint64, value=values.json, fields="id")
+    table.add({"id": 1})
+    with env.begin(write=True) as txn:
+        txn.put(b"\0", b'{"id": 2}', db=env.open_db(b"t"))
+        txn.put(b"\xff" * 8, b"{", db=env.open_db(b"t"))
+    assert [problem.key for problem in table.check()] == [b"\0", b"\0", b"\xff" * 8]
+
+
+def test_replacing_changes_nothing_where_a_record_cannot_be_removed(env: lmdb.Environment) -> None:
+    """Of two that would lose their place one is damaged: both stay, and the transaction can be used."""
+    unique = {name: Index(name, keys.string, unique=True) for name in ("a", "b")}
+    table: Table[int, Any] = Table(
+        env, "t", key=keys.uint8, value=values.json, indexes={**unique, "c": Index("c", keys.string)}
+    )
+    table.update({1: {"a": "1"}, 2: {"b": "2"}})
+    with env.begin(write=True) as txn:
+        txn.put(b"\2", b'{"b":"2","c":5}', db=env.open_db(b"t"))  # another program's, whose c is no string
+    with table.begin(write=True) as bound:
+        with pytest.raises(DamagedError, match="cannot be replaced or removed"):
+            bound.put(3, {"a": "1", "b": "2"}, conflict="replace")
+        assert list(bound) == [1, 2]
+        assert bound.by("a").key("1") == 1

@@ -30,6 +30,7 @@ def test_it_is_a_mapping(table: Table[int, str]) -> None:
     assert table != {-3: "minus three", 1: "one", 3: "two"}
     assert table != {1: "one"}
     assert table != [1]
+    assert table != {"a": "one", "b": "two", "c": "three"}
     assert table.keys() == {-3, 1, 2}
     assert table.keys() & {1, 7} == {1}
     assert (1, "one") in table.items()
@@ -45,6 +46,17 @@ def test_it_is_a_mapping(table: Table[int, str]) -> None:
     assert repr(table) == "<table 'numbers' of int32 to string>"
     with pytest.raises(TypeError, match="unhashable"):
         hash(table)
+
+
+def test_tables_with_other_keys_are_not_equal(env: lmdb.Environment) -> None:
+    """Neither asks the other for a key that it cannot have; keys of two codecs may be the same."""
+    made: list[Table[Any, int]] = []
+    for codec, key in ((keys.uint8, 200), (keys.int8, 100), (keys.string, "a"), (keys.uint64, 200)):
+        made.append(Table(env, f"t{len(made)}", key=codec, value=values.json))
+        made[-1][key] = 1
+    assert [[one == other for other in made] for one in made] == [
+        [True, False, False, True], [False, True, False, False], [False, False, True, False], [True, False, False, True],
+    ]  # fmt: skip
 
 
 def test_a_missing_key(table: Table[int, str]) -> None:

@@ -288,6 +288,21 @@ def test_codecs_pickle() -> None:
         assert again.decode(bytes(codec.encode(value))) == expected
 
 
+def test_numbers_that_are_too_large(env: lmdb.Environment) -> None:
+    """An int that no float can be, or MessagePack has not, is a ValueError; of a file, as is a list as a key, damage."""
+    points: Table[int, Any] = Table(env, "p", key=keys.uint8, value=values.dataclass(Point))
+    with pytest.raises(ValueError, match="too large for a float"):
+        points[1] = Point(10**400)
+    packed: Table[int, Any] = Table(env, "m", key=keys.uint8, value=values.msgpack)
+    with pytest.raises(ValueError, match="cannot be MessagePack"):
+        packed[1] = 2**70
+    for table, data in ((points, b'{"x":1%s}' % (b"0" * 400)), (packed, b"\x81\x90\x01")):
+        with env.begin(write=True) as txn:
+            txn.put(b"\1", data, db=env.open_db(table.name.encode()))
+        with pytest.raises(DamagedError, match="a value is no "):
+            table[1]
+
+
 # -- NumPy -----------------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +368,9 @@ def test_arrays_that_cannot_be_stored(env: lmdb.Environment) -> None:
             writing[1] = np.array([1, 2], "<i8")
         with pytest.raises(ValueError, match="cannot be stored as int32"):
             writing[1] = [2**40, 0]
+        for lossy in ([1.5, 2], [np.float64(1.5), 2], [1.0, 2.0]):
+            with pytest.raises(TypeError, match="without a loss"):
+                writing[1] = lossy
         writing[2] = np.array([3, 4], ">i2")
     assert [array.tolist() for array in table.values()] == [[1, 2], [3, 4]]
     for dtype in (object, [("a", "i4")], "S0"):
@@ -360,6 +378,41 @@ def test_arrays_that_cannot_be_stored(env: lmdb.Environment) -> None:
             values.numpy(dtype)
     with pytest.raises(ValueError, match="lengths"):
         values.numpy("f8", (-1,))
+
+
+@has_numpy
+@pytest.mark.parametrize(
+    ("dtype", "value", "kind"),
+    [
+        ("S3", b"abcd", TypeError),
+        ("<U3", "abcd", TypeError),
+        ("<f4", 1e300, ValueError),
+        ("bool", 2.5, TypeError),
+        ("<u1", 256, ValueError),
+        ("<i8", "7", TypeError),
+    ],
+)
+def test_lists_that_cannot_be_stored(env: lmdb.Environment, dtype: str, value: Any, kind: type[Exception]) -> None:
+    """What a list says is not cut off either: strings, fractions, and numbers beyond the largest."""
+    table: Table[int, Any] = Table(env, "t", key=keys.uint8, value=values.numpy(dtype, (1,)))
+    for one in ([value], (value,)):
+        with pytest.raises(kind, match="cannot be stored as"):
+            table[1] = one
+    assert len(table) == 0
+
+
+@has_numpy
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("<f4", 0.1), ("<f4", 7), ("<f4", float("inf")), ("<i8", True), ("<u8", 2**64 - 1), ("S3", b"abc"), ("<M8[D]", "2026-01-02"), ("<c8", 1)],
+)  # fmt: skip
+def test_lists_that_can_be_stored(env: lmdb.Environment, dtype: str, value: Any) -> None:
+    """Numbers become those of the dtype, as near as it has them."""
+    import numpy as np
+
+    table: Table[int, Any] = Table(env, "t", key=keys.uint8, value=values.numpy(dtype, (1,)))
+    table[1] = [value]
+    assert table[1].tolist() == np.array([value], dtype).tolist()
 
 
 @has_numpy

@@ -65,8 +65,8 @@ class Transaction(Owner, Generic[V]):
 
     __slots__ = (  # the instance dictionary is for whatever users hang on it
         "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_fast", "_finished", "_generation", "_handle",
-        "_iterating", "_key", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records", "_singles",
-        "_snapshot", "_thread", "_token", "_value", "_views", "_write", "env",
+        "_iterating", "_key", "_lent", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records",
+        "_singles", "_snapshot", "_thread", "_token", "_value", "_views", "_write", "env",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Transaction(Owner, Generic[V]):
     ) -> None:
         super().__init__()
         self._handle: Any = None
+        self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
         self._fast: Any = None  # what the built-in methods know of it
         self.env = env
         self._lib = env._engine.lib
@@ -260,7 +261,7 @@ class Transaction(Owner, Generic[V]):
     def _live(self) -> Any:
         """The C handle, if the transaction is open."""
         if self._handle is None:
-            raise gone()
+            raise self._at_work() if self._lent else gone()
         return self._handle
 
     def _dbi(self, db: _Database | None) -> Any:
@@ -316,9 +317,15 @@ class Transaction(Owner, Generic[V]):
 
     def _writing(self) -> None:
         """Before each write: nothing may be ahead of it, and what was read before it may move."""
+        if self._lent:
+            raise self._at_work()
         if self._iterating:
             self._settle()
         self._mutations += 1
+
+    @staticmethod
+    def _at_work() -> Error:
+        return Error("A value is being written into a page of this transaction: until that is done, it cannot be used.")
 
     def _settle(self) -> None:
         """Let no iteration be ahead of its cursor."""
@@ -408,6 +415,8 @@ class Transaction(Owner, Generic[V]):
             raise Error("A write transaction must end in the thread that began it.")
 
     def _end(self) -> None:
+        if self._lent:
+            raise self._at_work()
         if self._handle is None:
             return
         self._end_dependents()
@@ -683,7 +692,8 @@ class Transaction(Owner, Generic[V]):
         Args:
             key: exact bytes.
             size: of the value, in bytes.
-            write: what writes all of it, into a memoryview of this size. It must not use the transaction.
+            write: what writes all of it, into a memoryview of this size. Neither that, nor whatever comes in between (a
+                handler of a signal, a finalizer), can write in the transaction meanwhile, or end it: an Error.
             overwrite: see :meth:`put`.
             db: a database without ``dupsort``.
 
@@ -696,21 +706,25 @@ class Transaction(Owner, Generic[V]):
         """
         with self._lock:
             handle, dbi = self._live(), self._dbi(db)
-            pinned = _memory.point(self._key, key)
-            self._value.mv_size = size
             self._writing()
-            rc = self._lib.mdb_put(handle, dbi, self._key, self._value, c.RESERVE | c.NOOVERWRITE * (not overwrite))
-            del pinned
-            if rc == c.KEYEXIST:
-                return False
-            if rc:
-                raise error("mdb_put", rc)
+            failed = False
             try:
-                _memory.lend(self._value, write)
-            except BaseException:
-                self._end()
-                raise
-        return True
+                self._handle, self._lent = None, True
+                pinned = _memory.point(self._key, key)
+                self._value.mv_size = size
+                failed = True
+                rc = self._lib.mdb_put(handle, dbi, self._key, self._value, c.RESERVE | c.NOOVERWRITE * (not overwrite))
+                del pinned
+                if rc == 0:
+                    _memory.lend(self._value, write)
+                failed = False
+            finally:
+                self._handle, self._lent = handle, False
+                if failed:
+                    self._end()
+            if rc not in (0, c.KEYEXIST):
+                raise error("mdb_put", rc)
+        return bool(rc == 0)
 
     def delete(self, key: Buffer, value: Buffer | None = b"", db: _Database | None = None) -> bool:
         """Delete a key.

@@ -475,6 +475,7 @@ class AsyncTransaction(_Mirror):
         return AsyncCursor(await self._call(functools.partial(self._txn.cursor, db)), self)
 
     id = _direct(Transaction.id)
+    address = _direct(Transaction.address)
 
     stat = _coroutine(Transaction.stat)
     get = _coroutine(Transaction.get)

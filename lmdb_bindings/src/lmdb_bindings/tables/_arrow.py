@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._plain import Places
     from lmdb_bindings._transaction import Transaction
     from lmdb_bindings.tables._flatdb import Columns
+    from lmdb_bindings.tables._opening import Stored
     from lmdb_bindings.tables._query import Query
 
 Batches = Callable[["Transaction"], Iterator[Any]]
@@ -70,6 +71,9 @@ class _Native:
         codec: Any = stored.value
         self._columns: Columns = codec.columns(stored.env._engine.name, columns, key)
         self.schema = pa.Schema._import_from_c(self._columns.schema())
+        names = self.schema.names
+        if key is not None and (twice := {name for name in names if names.count(name) > 1}):
+            raise _ambiguous(query, twice)
 
     def batches(self, txn: Transaction, batch: int) -> Iterator[Any]:
         query = self._query
@@ -80,6 +84,7 @@ class _Native:
 
     def _by_index(self, txn: Transaction, batch: int) -> Iterator[Any]:
         stored, index, keys = self._query._table._stored, self._query._index, iter(self._query._record_keys(txn))
+        batch = _bounded(txn, stored, batch)
         while wanted := [bytes(key) for key in islice(keys, batch)]:
             with txn._lock:
                 txn._live()
@@ -95,9 +100,28 @@ class _Native:
         return self._pa.RecordBatch._import_from_c(array, self.schema)
 
 
+def _bounded(txn: Transaction, stored: Stored, batch: int) -> int:
+    """So many records at most that a batch of them is not too large, as large as they are on average."""
+    stat = txn.stat(stored.database)
+    size = (stat["leaf_pages"] + stat["overflow_pages"]) * stat["psize"]
+    return max(1, min(batch, _BYTES * stat["entries"] // max(1, size)))
+
+
+_BYTES = 1 << 22
+"""Bytes of a batch."""
+
+
 def _key_of(query: Query[Any, Any, Any], columns: Sequence[str] | None) -> bool:
     """Whether there are columns of the keys: not where the records have what keys are made of."""
     return query._give != "values" and columns is None and not query._table.entry.fields
+
+
+def _ambiguous(query: Query[Any, Any, Any], names: set[str]) -> ValueError:
+    """The exception for columns of keys that have the names of fields: one would be taken for the other."""
+    return ValueError(
+        f"table {query._table.name!r}: its keys and a field of its values are both the column {min(names)!r}: name the "
+        "columns=, or take the values() alone"
+    )
 
 
 # -- all others --------------------------------------------------------------------------------------------------------
@@ -112,6 +136,8 @@ class _Python:
         self._query = query
         self._columns = columns
         self._schema = schema
+        self._given = schema is not None
+        self._names: set[str] | None = None  # those of the first batch, where no schema is given
         self._field = stored.value.field
         self._key = query._table._stored.key if query._give == "keys" or _key_of(query, columns) else None
 
@@ -126,25 +152,39 @@ class _Python:
         pa = self._pa
         keys, values = (found, None) if self._query._give == "keys" else zip(*found, strict=True)
         columns = {} if self._key is None else _keys(pa, self._key, keys)
-        if values is not None:
-            columns.update(self._values(list(values)))
+        of_values = {} if values is None else self._values(list(values))
+        if twice := columns.keys() & of_values.keys():
+            raise _ambiguous(self._query, twice)
+        columns.update(of_values)
         types = {} if self._schema is None else {field.name: field.type for field in self._schema}
         try:
-            if self._schema is not None and (missing := types.keys() - columns.keys()):
-                raise ValueError(f"there is no {', '.join(sorted(missing))}")
-            arrays = {name: _array(pa, columns[name], types.get(name)) for name in types or columns}
+            self._check_same(set(columns))
+            absent = [None] * len(found)
+            arrays = {name: _array(pa, columns.get(name, absent), types.get(name)) for name in types or columns}
             made = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
         except (ValueError, TypeError, pa.ArrowException) as problem:
             raise ValueError(
                 f"table {self._query._table.name!r}: these records are no columns "
-                f"{'of one type' if self._schema is None else f'of {self._schema}'}: {problem}; give schema="
+                f"{'of one type' if self._schema is None else f'of {self._schema}'}: {problem}"
+                f"{'' if self._given else '; give schema='}"
             ) from problem
-        self._schema = self._schema or made.schema
+        if self._schema is None:
+            self._schema, self._names = made.schema, set(columns)
         return made
+
+    def _check_same(self, names: set[str]) -> None:
+        """Refuse columns that are not those of the first batch, which says what they are where no schema is given."""
+        if self._names is None:
+            return
+        if missing := self._names - names:
+            raise ValueError(f"there is no {', '.join(sorted(missing))}")
+        if new := names - self._names:
+            raise ValueError(f"the records before them have no {', '.join(sorted(new))}")
 
     def _values(self, values: list[Any]) -> dict[str, Any]:
         """The columns of values: of dicts and dataclasses one for each field, of all others one."""
-        pa = self._pa
+        if self._query._table._stored.value.name in _WHOLE:
+            return self._value(values)
         if self._columns is not None:
             paths = [(name, tuple(name.split("."))) for name in self._columns]
             return {name: [self._field(value, path) for value in values] for name, path in paths}
@@ -153,8 +193,14 @@ class _Python:
         if all(isinstance(value, dict) for value in values):
             names = list(dict.fromkeys(name for value in values for name in value))
             return {str(name): [value.get(name) for value in values] for name in names}
-        if hasattr(values[0], "dtype"):
-            return {"value": _stacked(pa, values)}
+        return {"value": values}
+
+    def _value(self, values: list[Any]) -> dict[str, Any]:
+        """The only column of values that have no fields."""
+        if self._columns is not None and (unknown := set(self._columns) - {"value"}):
+            raise ValueError(
+                f"columns= of values without fields: there is no {', '.join(sorted(unknown))}, but 'value'"
+            )
         return {"value": values}
 
     def empty(self) -> Any:
@@ -166,8 +212,15 @@ class _Python:
         return pa.schema([pa.field(name, array.type) for name, array in keys.items()])
 
 
+_WHOLE = ("bytes", "string", "numpy")
+"""The codecs of values without fields."""
+
+
 def _array(pa: Any, values: Any, wanted: Any) -> Any:
     if isinstance(values, pa.Array):
+        return values if wanted is None else values.cast(wanted)
+    if hasattr(values[0], "dtype"):
+        values = _stacked(pa, values)
         return values if wanted is None else values.cast(wanted)
     return pa.array(values, wanted)
 

@@ -26,6 +26,9 @@ VALUES = ("flatbuffers", "bytes", "string", "json", "msgpack", "pickle", "numpy"
 _MORE: dict[str, type] = {"root": str, "schema": int, "type": str}
 
 
+_NEEDED = {"flatbuffers": ("root", "schema"), "numpy": ("type",), "dataclass": ("type",)}
+
+
 @dataclass(frozen=True)
 class IndexEntry:
     """What the catalog says of an index.
@@ -108,6 +111,10 @@ def parse(name: str, data: bytes) -> Entry:
     )
     if entry.value not in VALUES:
         raise MismatchError(f"{about} has values of {entry.value!r}; known are {', '.join(VALUES)}")
+    if missing := [field for field in _NEEDED.get(entry.value, ()) if field not in more]:
+        raise DamagedError(f"{about} has values of {entry.value}, and lacks {', '.join(missing)}")
+    for index in indexes:
+        _check_index_name(index, about)
     return entry
 
 
@@ -125,6 +132,13 @@ def _parse_index(found: Any, about: str) -> IndexEntry:
         fields=_paths(found, codec, about) if "fields" in found else None,
         function=_typed(found, "function", str, about) if "function" in found else None,
     )
+
+
+def _check_index_name(index: str, about: str) -> None:
+    try:
+        check_name(index, "an index")
+    except ValueError as problem:
+        raise DamagedError(f"{about}: {problem}") from None
 
 
 def _typed(found: dict[str, Any], field: str, kind: type, about: str) -> Any:

@@ -55,7 +55,7 @@ def _of_record(
         return
     try:
         stored.check_key(key, data)
-    except (TypeError, ValueError) as problem:
+    except (DamagedError, TypeError, ValueError) as problem:
         yield Problem(key, None, str(problem))
     for index in indexes:
         try:
@@ -76,7 +76,7 @@ def _has(txn: Transaction, index: StoredIndex, index_key: bytes, key: bytes) -> 
 
 def _of_entry(stored: Stored, txn: Transaction, index: StoredIndex, index_key: bytes, key: bytes) -> str:
     """What is wrong with an entry of an index; empty where nothing is."""
-    data: Any = txn.get(key, None, stored.database)
+    data: Any = txn.get(key, None, stored.database) if key else None  # LMDB refuses to look for an empty one
     if data is None:
         return f"the entry with the key {index_key!r} leads to no record"
     if index.lacks:

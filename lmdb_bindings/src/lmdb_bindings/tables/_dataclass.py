@@ -168,7 +168,10 @@ def _exactly(kind: type, convert: Convert) -> Convert:
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{value!r} is no float, but {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("an int that is too large for a float") from None
 
 
 def _nothing(value: Any) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lmdb_bindings.tables._query import Query
 
 BATCH = 65536
-"""Records of a batch at most; its bytes are bounded too, to some 4 MiB."""
+"""Records of a batch at most."""
 
 
 class Exports:
@@ -32,13 +32,14 @@ class Exports:
         Args:
             columns: the paths of fields (``"price"``, ``"at.x"``); None for all, behind ``key``, or ``key.0``,
                 ``key.1`` and so on, where keys are not made of fields.
-            schema: the ``pyarrow.Schema`` of the columns; None where it is to be told by the first batch. Not for
-                FlatBuffers, whose schema says it.
-            batch: records of a batch at most; a batch also has some 4 MiB of records at most, or one record.
+            schema: the ``pyarrow.Schema`` of the columns; what no record has is null there. None where it is to be told
+                by the first batch. Not for FlatBuffers, whose schema says it.
+            batch: records of a batch at most; of FlatBuffers it also has some 4 MiB of them at most, or one record.
 
         Raises:
             DamagedError: a record is not what the schema of the table says.
-            ValueError: a later batch has other columns than the first, or than ``schema``.
+            ValueError: a later batch has other columns than the first; or values are not of the types of ``schema``; or
+                the keys and a field have the same name.
             ImportError: pyarrow is not installed.
         """
         from lmdb_bindings.tables import _arrow
@@ -46,7 +47,9 @@ class Exports:
         return _arrow.reader(self._exported(), columns, schema, batch)
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take a table, or a query, as it is."""
+        """Apache Arrow's PyCapsule interface: Polars, DuckDB and others take a query as it is. Some take a table for
+        the mapping that it also is: give them its ``range()``.
+        """
         return self.to_arrow_reader().__arrow_c_stream__(requested_schema)
 
     def to_pandas(self, columns: Sequence[str] | None = None, *, schema: Any = None, arrow_types: bool = False) -> Any:

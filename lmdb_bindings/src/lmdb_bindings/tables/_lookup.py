@@ -79,6 +79,8 @@ class Lookup(Generic[I, K, V]):
         if not index.entry.unique:
             raise TableError(f"index {index.name!r} is not unique: by({index.name!r})[key] gives all records of a key")
         found = bound._live_txn().get(index.key.encode(key), None, index.database)
+        if found is not None and not len(found):  # LMDB refuses to look for an empty key
+            raise orphan(bound._stored, index, b"")
         return None if found is None else bytes(found)
 
     def __contains__(self, key: I) -> bool:

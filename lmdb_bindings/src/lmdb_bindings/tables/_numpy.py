@@ -14,6 +14,9 @@ try:
 except ImportError as problem:
     raise ImportError("values.numpy needs NumPy: install lmdb-bindings[numpy]") from problem
 
+# Of what kinds Python's numbers may be where the dtype is of a kind without fractions; O: integers beyond 64 bits.
+_FROM = {"b": "b", "i": "biuO", "u": "biuO"}
+
 
 class ArrayCodec(ValueCodec[Any]):
     """See :func:`lmdb_bindings.tables.values.numpy`. Arrays that are read are read-only."""
@@ -52,15 +55,28 @@ class ArrayCodec(ValueCodec[Any]):
 
     def _array(self, value: Any) -> Any:
         if not isinstance(value, (np.ndarray, np.generic)):
-            try:
-                value = np.asarray(value, self.dtype)
-            except OverflowError as problem:
-                raise ValueError(f"{value!r} cannot be stored as {self.dtype}: {problem}") from None
+            value = self._array_of(value)
         if value.shape != self.shape:
             raise ValueError(f"an array of the shape {value.shape}: this table has arrays of {self.shape}")
         if not np.can_cast(value.dtype, self.dtype, "safe"):
             raise TypeError(f"an array of {value.dtype} cannot be stored as {self.dtype} without a loss: use astype()")
         return value
+
+    def _array_of(self, value: Any) -> Any:
+        """An array of Python's numbers, which have no dtype that says whether they fit."""
+        try:
+            with np.errstate(over="raise"):
+                array = np.asarray(value, self.dtype)
+        except (FloatingPointError, OverflowError) as problem:
+            raise ValueError(f"{value!r} cannot be stored as {self.dtype}: {problem}") from None
+        given = np.asarray(value)
+        if self.dtype.kind in "SU" and given.dtype.kind in "SU":
+            fits = np.can_cast(given.dtype, self.dtype, "safe")
+        else:  # a float for an integer would lose its fraction, as no larger type would help
+            fits = self.dtype.kind not in "biu" or given.dtype.kind in _FROM[self.dtype.kind] or not given.size
+        if not fits:
+            raise TypeError(f"{value!r} cannot be stored as {self.dtype} without a loss")
+        return array
 
     def decode(self, data: Any) -> Any:
         """As for every codec: over ``data``, which it keeps."""

@@ -52,8 +52,23 @@ class Asked:
             raise TableError(
                 f"table {name!r}: values of {self.value.name!r}: nobody could open it again; known are {known}"
             )
+        if self.fields is not None:
+            self._check_fields(name, self.fields, self.key)
         indexes = {each: index.entry() for each, index in self.indexes.items()}
         return Entry(self.key.name, self.value.name, self.fields, self.value.entry(), indexes)
+
+    @staticmethod
+    def _check_fields(name: str, fields: tuple[str, ...], key: KeyCodec[Any]) -> None:
+        """Refuse fields of which no key can be made: nobody could open the table again."""
+        if not fields and not key.name.startswith("uint"):
+            raise ValueError(
+                f"table {name!r}: fields=[] numbers the records, and keys of {key.name} are no such numbers"
+            )
+        if fields and (len(fields) != key.width or not all(fields)):
+            raise ValueError(
+                f"table {name!r}: keys of the fields {list(fields)} need a codec of as many parts, and {key.name} has "
+                f"{key.width}"
+            )
 
     def extend(self, name: str, entry: Entry) -> Entry:
         """The entry of a table that exists, with the indexes that it lacks.
@@ -103,6 +118,7 @@ class Stored:
         indexes: its indexes by their names.
         longest: how many bytes a key may have.
         seen: the entry as the catalog had it when it was last looked at.
+        described: what the catalog has beside the entry by which values are read, as it was when the table was opened.
     """
 
     catalog: _Database
@@ -113,6 +129,7 @@ class Stored:
     entry: Entry
     indexes: dict[str, StoredIndex]
     seen: bytes
+    described: bytes | None
 
     def __init__(self, env: Environment, name: str, asked: Asked) -> None:
         self.env = env
@@ -189,6 +206,7 @@ class Stored:
             index.open(self._open_one(txn, name_of_index, flags, create=index.name in new), self.longest)
         if self.value.attach(self, txn, may_write=may_write) and not may_write:
             return False
+        self.described = self.value.description(self, txn)
         if may_write:
             self.write_entry(txn)
             for each in new:
@@ -277,15 +295,22 @@ class Stored:
     def drop_index(self, txn: Transaction, name: str) -> None:
         """Remove an index."""
         self.check_unchanged(txn)
-        txn.drop(self.indexes[name].database)
-        self.entry = replace(self.entry, indexes={each: x for each, x in self.entry.indexes.items() if each != name})
-        self.write_entry(txn)
+        self._drop_index_database(txn, name)
+        left = {each: entry for each, entry in self.entry.indexes.items() if each != name}
+        there = _catalog.parse(self.name, self.seen)  # its schema may be newer than this table's
+        txn.put(self._name, replace(there, indexes=left).to_json(), db=self.catalog)
+
+    def _drop_index_database(self, txn: Transaction, name: str) -> None:
+        # By a handle of this transaction: dropping closes handles, also where the transaction must be done again.
+        database = _catalog.index_database(self.name, name)
+        txn.drop(self.env.open_db(database, txn, create=False, dupsort=not self.indexes[name].entry.unique))
 
     def drop(self, txn: Transaction) -> None:
         """Remove everything that there is of the table."""
         self.check_unchanged(txn)
-        for database in self.databases():
-            txn.drop(database)
+        for index in self.indexes:
+            self._drop_index_database(txn, index)
+        txn.drop(self.env.open_db(self._name, txn, create=False))
         _catalog.remove(txn, self.catalog, self.name)
 
     def check_writable(self, txn: Transaction) -> None:
@@ -311,11 +336,16 @@ class Stored:
             MismatchError: it does not.
         """
         found = _catalog.read(txn, self.catalog, self.name)
-        if found == self.seen:
-            return
         if found is None:
             raise MismatchError(f"table {self.name!r} has been dropped since it was opened here")
-        # Of FlatBuffers, another program may have stored a newer schema: that changes nothing for this one.
-        if replace(_catalog.parse(self.name, found), more=self.entry.more) != self.entry:
+        changed = found != self.seen and not self._is_same(_catalog.parse(self.name, found))
+        if changed or self.value.description(self, txn) != self.described:  # it may have been dropped, and made anew
             raise MismatchError(f"table {self.name!r} has been changed since it was opened here: open it again")
         self.seen = found
+
+    def _is_same(self, there: Entry) -> bool:
+        """Whether an entry says the same. Another program may have stored a newer schema: that changes nothing here."""
+        mine = self.entry
+        if "schema" in mine.more:
+            there = replace(there, more={**there.more, "schema": mine.more["schema"]})
+        return there == mine

@@ -152,6 +152,8 @@ class Query(Exports, Generic[K, V, T]):
         """The records, which are looked up some at once: in a read transaction nothing changes in between."""
         decode, decode_key, record_keys = table._decode, table._decode_key, iter(self._record_keys(txn))
         while wanted := list(islice(record_keys, _LOOK_UPS)):
+            if b"" in wanted:  # which LMDB refuses to look for
+                raise orphan(table._stored, self._index, b"")
             for key, data in zip(wanted, txn.getmany(wanted, db=table._database), strict=True):
                 if data is None:
                     raise orphan(table._stored, self._index, bytes(key))
@@ -175,7 +177,7 @@ class Query(Exports, Generic[K, V, T]):
         find, index = table._find, self._index
 
         def value_of(key: bytes) -> V:
-            value: Any = find(bytes(key), _MISSING)
+            value: Any = find(bytes(key), _MISSING) if len(key) else _MISSING
             if value is _MISSING:
                 raise orphan(table._stored, index, bytes(key))
             return value  # type: ignore[no-any-return]

@@ -259,8 +259,8 @@ class Table(Exports, MutableMapping[K, V]):
         with self._reading() as txn:
             mine = self if self._txn is not None else self._bound(txn, owning=True)
             return len(mine) == len(other) and all(
-                key in other and value == other[key] for key, value in mine.items()
-            )  # fmt: skip
+                _has(other, key) and value == other[key] for key, value in mine.items()
+            )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -650,6 +650,14 @@ def _pairs(other: Any) -> Iterable[Any]:
     if hasattr(other, "keys"):
         return ((key, other[key]) for key in other.keys())  # noqa: SIM118 (all that it need have)
     return other  # type: ignore[no-any-return]
+
+
+def _has(other: Mapping[Any, Any], key: Any) -> bool:
+    """Whether a mapping has a key, also where it is a table whose keys are others."""
+    try:
+        return key in other
+    except (TypeError, ValueError):
+        return False
 
 
 def _reopened(kind: type[Table[Any, Any]], env: Environment, name: str, asked: Asked) -> Table[Any, Any]:

@@ -56,8 +56,9 @@ def store(stored: Stored, txn: Transaction, key: bytes, data: Any, *, replacing:
         if not replacing:
             raise conflict(stored, index, wanted, key, bytes(holder))
         others[bytes(holder)] = None
-    for other in others:
-        remove(stored, txn, other)
+    entries = {other: _old_keys(stored, txn, other) or [] for other in others}  # all, before anything is changed
+    for other, its in entries.items():
+        _remove(stored, txn, other, its)
     txn.put(key, data, db=stored.database)
     for index, wanted, had in zip(stored.indexes.values(), new, old, strict=True):
         if wanted == had:
@@ -110,11 +111,16 @@ def remove(stored: Stored, txn: Transaction, key: bytes) -> bool:
     old = _old_keys(stored, txn, key)
     if old is None:
         return False
+    _remove(stored, txn, key, old)
+    return True
+
+
+def _remove(stored: Stored, txn: Transaction, key: bytes, index_keys: list[bytes | None]) -> None:
+    """Remove a record that is there, and its entries."""
     txn.delete(key, db=stored.database)
-    for index, had in zip(stored.indexes.values(), old, strict=True):
+    for index, had in zip(stored.indexes.values(), index_keys, strict=True):
         if had is not None:
             _remove_entry(txn, index, had, key)
-    return True
 
 
 def _old_keys(stored: Stored, txn: Transaction, key: bytes) -> list[bytes | None] | None:
@@ -133,7 +139,7 @@ def _old_keys(stored: Stored, txn: Transaction, key: bytes) -> list[bytes | None
 
 def _check_holder(stored: Stored, txn: Transaction, index: StoredIndex, index_key: bytes, holder: bytes) -> None:
     """Whether a record has the key that a unique index says: else it must not lose its place for it."""
-    data = txn.get(holder, None, stored.database)
+    data = txn.get(holder, None, stored.database) if holder else None  # LMDB refuses to look for an empty key
     if data is None:
         raise orphan(stored, index, holder)
     if index.key_of(stored.value.decode(bytes(data))) != index_key:

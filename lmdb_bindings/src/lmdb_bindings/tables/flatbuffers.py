@@ -171,6 +171,11 @@ class FlatBuffers(ValueCodec[Any]):
             )
         return False
 
+    def description(self, table: Stored, txn: Transaction) -> bytes | None:
+        """The version of the schema that was the newest when the table was opened."""
+        number = table.entry.more.get("schema")
+        return None if number is None else _Versions(txn, table.catalog, table.name).binary(number)
+
     # -- values ----------------------------------------------------------------------------------------------------
 
     def encode(self, value: Any) -> Any:

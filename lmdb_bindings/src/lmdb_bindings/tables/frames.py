@@ -77,13 +77,15 @@ def dask(
         options: of :class:`Environment`, for paths.
 
     Raises:
-        ValueError: there is no environment.
+        ValueError: there is no environment, or ``splits`` are not ascending.
         ImportError: Dask, pandas or pyarrow is not installed.
     """
     try:
         import dask.dataframe as dd
     except ImportError as problem:
         raise ImportError("frames.dask() needs Dask: pip install lmdb-bindings[dask]") from problem
+    if any(one >= next_one for one, next_one in pairwise(splits)):
+        raise ValueError(f"splits={splits!r}: keys, each larger than the one before")
     places = [_place(place, options) for place in _listed(environments)]
     ranges = list(pairwise([None, *splits, None]))
     from_map: Any = dd.from_map

@@ -118,7 +118,7 @@ def _integer(name: str, code: str, *, signed: bool_) -> KeyCodec[int]:
 
 
 def _as_int(value: Any, name: str) -> int:
-    if not isinstance(value, bool_):
+    if not isinstance(value, bool_) and getattr(getattr(value, "dtype", None), "kind", "") != "b":  # nor one of NumPy's
         try:
             return int(index(value))
         except TypeError:

@@ -88,6 +88,13 @@ class ValueCodec(Generic[V]):
         del table, txn, may_write
         return False
 
+    def description(self, table: Stored, txn: Transaction) -> bytes_ | None:
+        """What is stored with the table, beside its entry, by which the codec reads: writing is refused once that is
+        another.
+        """
+        del table, txn
+        return None
+
     def reader(self, txn: Transaction, database: _Database) -> Any:
         """What reads the records of a table that is bound to a read transaction, in place: an object with
         ``get(key: bytes)``, which gives the value of a key, or None where there is no such key. It may also have
@@ -153,14 +160,17 @@ class _MessagePack(ValueCodec[Any]):
     name = "msgpack"
 
     def encode(self, value: Any) -> bytes_:
-        packed: bytes_ = _msgpack().packb(value)
+        try:
+            packed: bytes_ = _msgpack().packb(value)
+        except OverflowError as problem:
+            raise ValueError(f"{value!r} cannot be MessagePack: {problem}") from None
         return packed
 
     def decode(self, data: Any) -> Any:
         msgpack = _msgpack()
         try:
             return msgpack.unpackb(data, strict_map_key=False)
-        except (ValueError, msgpack.UnpackException) as problem:
+        except (TypeError, ValueError, msgpack.UnpackException) as problem:  # TypeError: a map with a list as a key
             raise DamagedError(f"a value is no MessagePack: {problem or type(problem).__name__}") from None
 
 
