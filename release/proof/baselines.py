@@ -155,7 +155,7 @@ _POWER8 = _words(
     "xssqrtdp xssqrtsp xssubdp xssubsp xvabsdp xvadddp xvaddsp xvcmpeqdp xvcmpgedp xvcmpgtdp xvcvdpsp xvcvdpsxds "
     "xvcvdpuxds xvcvspdp xvcvsxddp xvcvsxwdp xvcvuxddp xvcvuxwdp xvdivdp xvdivsp xvmaddadp xvmaddmdp xvmaxdp xvmindp "
     "xvmuldp xvmulsp xvnegdp xvsubdp xvsubsp xxland xxlandc xxleqv xxlnand xxlnor xxlor xxlorc xxlxor xxmrghd xxmrghw "
-    "xxmrgld xxmrglw xxpermdi xxsel xxsldwi xxspltd xxspltw xxswapd"
+    "xxmrgld xxmrglw xxpermdi xxsel xxsldwi xxspltd xxspltw xxswapd dcbt"
 )
 
 _X86_64 = Baseline(
