@@ -205,14 +205,19 @@ class Table(Exports, MutableMapping[K, V]):
 
     def __getitem__(self, key: K) -> V:
         raw = self._encode(key)
-        if self._txn is None or self._reader is not None:
-            value: Any = self._find(raw, _MISSING)
-            if value is not _MISSING:
+        value: Any
+        if self._reader is not None:  # here and below as _find() does, without the call
+            value = self._reader.get(raw)
+            if value is not None:
                 return value  # type: ignore[no-any-return]
-        else:  # as _find() does, without the call
+        elif self._txn is not None:
             data = self._txn.get(raw, None, self._database)
             if data is not None:
                 return self._decode(data)
+        else:
+            value = self._find(raw, _MISSING)
+            if value is not _MISSING:
+                return value  # type: ignore[no-any-return]
         raise KeyError(key)
 
     @overload
