@@ -22,13 +22,20 @@ Batches = Callable[["Transaction"], Iterator[Any]]
 """Gives ``pyarrow.RecordBatch`` after batch, read in a transaction."""
 
 
-def reader(query: Query[Any, Any, Any], columns: Sequence[str] | None, schema: Any, batch: int) -> Any:
+BATCH = 65536
+"""Records of a batch at most: many, since the first batch says what columns there are."""
+
+NATIVE_BATCH = 8192
+"""The same of FlatBuffers, whose schema says it: what is read is still in the processor's cache when it is decoded."""
+
+
+def reader(query: Query[Any, Any, Any], columns: Sequence[str] | None, schema: Any, batch: int | None) -> Any:
     """A ``pyarrow.RecordBatchReader`` over the records of a query: see :meth:`Exports.to_arrow_reader`."""
     try:
         import pyarrow as pa
     except ImportError as problem:
         raise ImportError("the export to Arrow needs pyarrow: pip install lmdb-bindings[arrow]") from problem
-    if batch < 1:
+    if batch is not None and batch < 1:
         raise ValueError(f"batch={batch}: a number of records, 1 at least")
     value = query._table._stored.value
     if isinstance(value, FlatBuffers) and query._give != "keys":
@@ -36,10 +43,10 @@ def reader(query: Query[Any, Any, Any], columns: Sequence[str] | None, schema: A
             raise ValueError("schema=: the records of a FlatBuffers table have one already")
         decoder = _Native(pa, query, columns)
         return pa.RecordBatchReader.from_batches(
-            decoder.schema, _within(query, lambda txn: decoder.batches(txn, batch))
+            decoder.schema, _within(query, lambda txn: decoder.batches(txn, batch or NATIVE_BATCH))
         )
     converter = _Python(pa, query, columns, schema)
-    found = _within(query, lambda txn: converter.batches(txn, batch))
+    found = _within(query, lambda txn: converter.batches(txn, batch or BATCH))
     first = next(found, None)  # it says what the columns are
     if first is None:
         return pa.RecordBatchReader.from_batches(converter.empty(), iter(()))

@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lmdb_bindings.tables._query import Query
 
-BATCH = 65536
-"""Records of a batch at most."""
-
 
 class Exports:
     """Records that can be exported."""
@@ -25,7 +22,9 @@ class Exports:
         """The records as a ``pyarrow.Table``; the arguments are those of :meth:`to_arrow_reader`."""
         return self.to_arrow_reader(columns, schema=schema).read_all()
 
-    def to_arrow_reader(self, columns: Sequence[str] | None = None, *, schema: Any = None, batch: int = BATCH) -> Any:
+    def to_arrow_reader(
+        self, columns: Sequence[str] | None = None, *, schema: Any = None, batch: int | None = None
+    ) -> Any:
         """The records as a ``pyarrow.RecordBatchReader``, read batch by batch: in the transaction that the table is
         bound to, while that is open, or in one that lasts as long as batches are asked for.
 
@@ -34,7 +33,8 @@ class Exports:
                 ``key.1`` and so on, where keys are not made of fields.
             schema: the ``pyarrow.Schema`` of the columns; what no record has is null there. None where it is to be told
                 by the first batch. Not for FlatBuffers, whose schema says it.
-            batch: records of a batch at most; of FlatBuffers it also has some 4 MiB of them at most, or one record.
+            batch: records of a batch at most, by default 65,536. Of FlatBuffers 8,192, and some 4 MiB of them, or one
+                record.
 
         Raises:
             DamagedError: a record is not what the schema of the table says.
