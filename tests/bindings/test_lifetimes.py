@@ -31,7 +31,7 @@ ENVIRONMENT: dict[str, tuple[Any, ...]] = {
     "update": (print,), "rollback": (1,), "dump_incremental": (1, 0), "load_incremental": (0,),
 }  # fmt: skip
 TRANSACTION: dict[str, tuple[Any, ...]] = {
-    "id": (), "stat": (), "get": (b"key",), "put": (b"key", b"value"), "delete": (b"key",), "cursor": (), "commit": (), "prepare": (), "replace": (b"key", b"value"),
+    "id": (), "address": (), "stat": (), "get": (b"key",), "put": (b"key", b"value"), "delete": (b"key",), "cursor": (), "commit": (), "prepare": (), "replace": (b"key", b"value"),
     "pop": (b"key",), "getmany": ([b"key"],), "putmany": ([(b"key", b"value")],), "count_range": (), "delete_range": (),
     "__enter__": (),
 }  # fmt: skip
