@@ -140,6 +140,31 @@ def test_bad_records_are_left_out_when_asked_for(place: Place) -> None:
     assert counts.bad == len(told)
 
 
+def test_many_values_are_parsed_as_one_after_the_other(place: Place) -> None:
+    """Several threads share them, and nothing shows it: neither numbers, nor what is told, nor which failure counts."""
+    lines = [json.dumps({"id": number, "text": "x" * (number % 50)}) for number in range(6000)]
+    place.import_("\n".join(lines), SCHEMA, key="")
+    assert [record.get("id", 0) for record in place.export()] == list(range(6000))
+
+    for number in (2500, 3500, 5500):
+        lines[number] = '{"id": "x"}'
+    lines[3000] = '{"id": 3000'  # found on the next line, and before anything is parsed
+    with pytest.raises(FlatdbError, match=r"line 2501 "):
+        place.import_("\n".join(lines), SCHEMA, table="first", key="id")
+    told: list[str] = []
+    place.import_(
+        "\n".join(lines),
+        SCHEMA,
+        table="rest",
+        key="id",
+        skip_bad=True,
+        problem=lambda *problem: told.append(str(problem)),
+    )
+    assert [int(problem.partition("line ")[2].partition(" ")[0]) for problem in told] == [2501, 3002, 3501, 5501]
+    rest = [number for number in range(6000) if number not in (2500, 3000, 3500, 5500)]
+    assert [record.get("id", 0) for record in place.export("rest")] == rest
+
+
 def test_bad_records_of_an_array_are_left_out_as_far_as_their_ends_are_known(place: Place) -> None:
     """A value that is no record is one place; a bracket that is lost ends the import."""
     counts = place.import_('[{"id": 1}, 17, "s", [2], {"id": "x"}, {"id": 2}]', SCHEMA, key="id", skip_bad=True)
