@@ -151,6 +151,8 @@ OutputFile::OutputFile(const std::string &path) : path_(path), name_(path == "-"
   const unsigned mode = std::filesystem::exists(there) ? static_cast<unsigned>(there.permissions()) & 0666 : 0666;
   const std::string beside = path_ + "." + std::to_string(process_id()) + ".part";
   file_ = open_to_make(beside, mode);
+  if (file_ < 0 && errno == EEXIST)
+    fail(EEXIST, beside + " is there already: an export that was killed left it; remove it if none is running");
   if (file_ < 0) fail_by_errno("cannot make " + beside);
   temporary_ = beside;
 }

@@ -114,6 +114,16 @@ def test_what_is_replaced_is_the_file_alone(cities: Place) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_a_killed_export_left_is_named(cities: Place) -> None:
+    """In a container an export often has the same process id as the one before."""
+    left = cities.folder / f"exported.json.{os.getpid()}.part"
+    left.write_text("half")
+    with pytest.raises(FlatdbError, match=r"\.part is there already: .*; remove it if none is running") as raised:
+        cities.export("cities")
+    assert raised.value.code == errno.EEXIST
+    assert left.read_text() == "half"
+
+
 def test_an_export_is_stopped_by_the_caller(place: Place) -> None:
     """By what the callback gives or raises; no file appears."""
     place.import_([{"country": str(i)} for i in range(60_000)], SCHEMA, key="country")
