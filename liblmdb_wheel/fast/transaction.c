@@ -101,13 +101,10 @@ static PyObject *txn_exit(PyObject *self, PyObject *const *args, Py_ssize_t coun
 
 /* --- single records ----------------------------------------------------------------------------------------------- */
 
-/* Before a write, in which nothing may be ahead of a cursor, and what was read before may move. */
+/* Before a write nothing may be ahead of a cursor; and whoever writes counts it, since what was read before may move. */
 static int enter_to_write(transaction *t)
 {
-    if (t->iterating || !enter(t))
-        return 0;
-    t->mutations++;
-    return 1;
+    return !t->iterating && enter(t);
 }
 
 static PyObject *txn_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -144,6 +141,7 @@ static PyObject *txn_put(PyObject *self, PyObject *const *args, Py_ssize_t count
         !flag_of(given[2], 0, MDB_NODUPDATA, &flags) || !flag_of(given[3], 0, MDB_NOOVERWRITE, &flags) ||
         !flag_of(given[4], 1, d->flags & MDB_DUPSORT ? MDB_APPENDDUP : MDB_APPEND, &flags) || !enter_to_write(t))
         return slowly(&transaction_methods[PUT], self, args, count, names);
+    t->mutations++;
     rc = t->engine->put(t->txn, (MDB_dbi)d->dbi, &key, &value, flags);
     leave(t);
     return rc == 0 || rc == MDB_KEYEXIST ? PyBool_FromLong(rc == 0) : failed("mdb_put", rc);
@@ -160,6 +158,7 @@ static PyObject *txn_delete(PyObject *self, PyObject *const *args, Py_ssize_t co
         (given[1] != NULL && given[1] != none && !bytes_of(given[1], &value)) ||
         (d = database_for(t, given[2], &key)) == NULL || !enter_to_write(t))
         return slowly(&transaction_methods[DELETE], self, args, count, names);
+    t->mutations++;
     rc = t->engine->del(t->txn, (MDB_dbi)d->dbi, &key, value.mv_size ? &value : NULL);
     leave(t);
     return rc == 0 || rc == MDB_NOTFOUND ? PyBool_FromLong(rc == 0) : failed("mdb_del", rc);
@@ -171,6 +170,7 @@ static PyObject *exchange(transaction *t, MDB_cursor *place, MDB_val *key, MDB_v
     MDB_val old = *value;
     PyObject *result;
     *function = "mdb_cursor_put";
+    t->mutations++;
     *rc = t->engine->cursor_put(place, key, &old, MDB_NOOVERWRITE);
     if (*rc == 0)
         return new_reference(none);
@@ -193,6 +193,7 @@ static PyObject *take_out(transaction *t, MDB_cursor *place, MDB_val *key, const
     if (*rc != 0 || (result = copy_of(&old)) == NULL)
         return NULL;
     *function = "mdb_cursor_del";
+    t->mutations++; /* not where there is no such key: others' cursors are as they were */
     *rc = t->engine->cursor_del(place, 0);
     return result;
 }
