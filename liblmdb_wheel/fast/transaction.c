@@ -104,7 +104,12 @@ static PyObject *txn_exit(PyObject *self, PyObject *const *args, Py_ssize_t coun
 /* Before a write nothing may be ahead of a cursor; and whoever writes counts it, since what was read before may move. */
 static int enter_to_write(transaction *t)
 {
-    return !t->iterating && enter(t);
+    if (!enter(t))
+        return 0;
+    if (!t->iterating)
+        return 1;
+    leave(t);
+    return 0;
 }
 
 static PyObject *txn_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
