@@ -60,7 +60,7 @@ def point_both(key: Any, key_data: Any, value: Any, value_data: Any) -> Any:
 
 
 def pin(data: Any) -> Any:
-    """What keeps the memory of a buffer in place. A buffer may be a class written in Python, which does anything here."""
+    """What keeps the memory of a buffer in place. Its class may be written in Python, and do anything here."""
     return ffi.from_buffer(data)
 
 

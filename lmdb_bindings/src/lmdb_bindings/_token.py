@@ -106,9 +106,9 @@ class TokenLock:
                 self.left.pop()()
 
     def refuse_in_a_call(self) -> None:
-        """Before a write, or the end of something, with the lock: not in the middle of a call of this very thread, which
-        goes on with what would have moved or be gone. Who comes there is a handler of a signal, a finalizer, or the code
-        of an argument, and may read.
+        """Before a write, or the end of something, with the lock: not in the middle of a call of this very thread,
+        which goes on with what would have moved or be gone. Who comes there is a handler of a signal, a finalizer, or
+        the code of an argument, and may read.
 
         Raises:
             Error: so it is.

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self, Unpack
 
-    from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment, Stat
     from lmdb_bindings._generic import No, Pair, T, Yes
@@ -62,10 +61,9 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
-    __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "__weakref__", "_abandoned", "_buffers", "_bulk", "_dependents", "_direct", "_empty", "_finished",
-        "_handle", "_lib", "_lock", "_opened", "_out", "_parent", "_records", "_singles", "_snapshot", "_thread", "_views",
-        "_write",
+    __slots__ = (
+        "__weakref__", "_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles",
+        "_thread",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -136,15 +134,15 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         """Have what a transaction has in Python, but for LMDB's."""
         super().__init__()
         env = self.env
-        self._handle: Any = None
+        self._handle = None
         self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
         self._lib = env._engine.lib
         self._parent = parent
         self._write = write
         self._thread = get_ident()
         self._buffers = buffers
-        self._views: LiveViews | None = None
-        self._snapshot: Any = None  # where records of tables are read in place: see tables._snapshot
+        self._views = None
+        self._snapshot = None  # where records of tables are read in place: see tables._snapshot
         self._out: Callable[[Any], V] = self._reader()
         self._opened: list[_Database] = []
         self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
@@ -156,12 +154,12 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._bulk = env._engine.bulk
         # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
         self._singles = None if env._functions else self._bulk
-        self._direct: Direct | None = None
+        self._direct = None
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
         lock = TokenLock() if parent is None else parent._lock
         self._token = lock.token
-        self._lock: TokenLock = lock  # at last: who has it may use all the rest
+        self._lock = lock  # at last: who has it may use all the rest
 
     def _wake(self) -> None:
         """Have in Python what a transaction has that a built-in method has begun: see ``_fast``."""
@@ -542,6 +540,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         raise TypeError("a transaction cannot be pickled: it is a state of this process; pickle its environment")
 
     def __del__(self) -> None:
+        if self._light:
+            _fast.wake(self)  # which was begun, and interrupted by the handler of a signal
         if getattr(self, "_handle", None) is None:
             return
         if self._write and self._parent is None and get_ident() != self._thread:
@@ -618,8 +618,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         return self._get(key, default, database)
 
     def _get(self, key: Any, default: Any, database: _Database) -> Any:
-        # Not the transaction's: a handler of a signal, the collector, or a key that is no bytes, may get something else in
-        # the middle of this.
+        # Not the transaction's: a handler of a signal, a finalizer, or a key that is no bytes, may get something else
+        # in the middle of this.
         wanted, found = ffi.new("MDB_val *"), ffi.new("MDB_val *")
         with self._lock:
             pinned = _memory.point(wanted, key)
