@@ -72,8 +72,8 @@ class Access:
         """Wait until no call is under way, and keep others out.
 
         Raises:
-            Error: one of this very thread is: what comes in the middle of it would wait for itself, or take away what it
-                goes on with.
+            Error: one of this very thread is: what comes in the middle of it would wait for itself, or take away what
+                it goes on with.
         """
         return _Block(self._keep_out, self._let_in)
 
