@@ -6,7 +6,7 @@
 
 Py_ssize_t head;
 int free_threaded;
-PyObject *none, *yes, *no, *fail, *database_type, *transaction_type, *cursor_type;
+PyObject *none, *yes, *no, *fail, *database_type, *transaction_type, *cursor_type, *iterator_type;
 
 /* --- arguments and results ---------------------------------------------------------------------------------------- */
 
@@ -291,8 +291,13 @@ static PyMemberDef cursor_members[] = {
     MEMBER(cursor, "_iteration", iteration, T_OBJECT),
     MEMBER(cursor, "_seen", seen, T_PYSSIZET),
     MEMBER(cursor, "_found", found, T_PYSSIZET),
+    MEMBER(cursor, "_dbi", dbi, T_UINT),
     MEMBER(cursor, "_positioned", positioned, T_BOOL),
     MEMBER(cursor, "_light", light.state, T_INT),
+    {NULL, 0, 0, 0, NULL},
+};
+static PyMemberDef iterator_members[] = {
+    {"cursor", T_OBJECT, offsetof(iterator, cursor), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -369,6 +374,7 @@ static void deallocate(PyObject *self, const PyMemberDef *members)
 COLLECTED(environment)
 COLLECTED(transaction)
 COLLECTED(cursor)
+COLLECTED(iterator)
 
 /* What a base class is made of. */
 typedef struct kind {
@@ -394,14 +400,20 @@ static const kind KINDS[] = {
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
-static PyObject *base_class(const kind *kind)
+static const kind ITERATOR = {
+    "lmdb_fast.Iterator", sizeof(iterator), iterator_members, NULL, traverse_iterator, clear_iterator,
+    deallocate_iterator, NULL, NULL,
+};
+
+static PyObject *class_of(const kind *kind)
 {
     PyType_Slot slots[] = {
         {Py_tp_members, kind->members},
-        {kind->calls ? Py_tp_methods : 0, kind->calls}, /* 0 is the end: what has no calls has no references either */
-        {Py_tp_traverse, (void *)kind->traverse},
+        {kind->traverse ? Py_tp_traverse : 0, (void *)kind->traverse}, /* 0 is the end */
         {Py_tp_clear, (void *)kind->clear},
         {Py_tp_dealloc, (void *)kind->deallocate},
+        {kind->calls ? Py_tp_methods : Py_tp_iternext, kind->calls ? (void *)kind->calls : (void *)iterator_next},
+        {kind->calls ? 0 : Py_tp_iter, (void *)PyObject_SelfIter},
         {0, NULL},
     };
     PyType_Spec spec = {kind->name, (int)(head + (Py_ssize_t)kind->size), 0, Py_TPFLAGS_BASETYPE, slots};
@@ -462,9 +474,11 @@ void *lmdb_fast_set_up(void *fail_of_python, ptrdiff_t head_size, int without_gi
     no = PyBool_FromLong(0);
     head = head_size;
     free_threaded = without_gil;
+    if ((iterator_type = class_of(&ITERATOR)) == NULL)
+        return NULL;
     all = PyTuple_New(1 + KIND_COUNT);
     for (i = 0; all != NULL && i < 1 + KIND_COUNT; i++) {
-        one = i == 0 ? PyCFunction_NewEx(&INSTALL, NULL, NULL) : base_class(&KINDS[i - 1]);
+        one = i == 0 ? PyCFunction_NewEx(&INSTALL, NULL, NULL) : class_of(&KINDS[i - 1]);
         if (one == NULL || PyTuple_SetItem(all, i, one) != 0) {
             Py_DecRef(all);
             all = NULL;

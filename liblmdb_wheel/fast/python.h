@@ -31,6 +31,7 @@ typedef struct PyMemberDef {
     const char *doc;
 } PyMemberDef;
 enum { T_INT = 1, T_OBJECT = 6, T_UINT = 11, T_ULONG = 12, T_BOOL = 14, T_OBJECT_EX = 16, T_PYSSIZET = 19 };
+enum { READONLY = 1 };
 
 typedef struct PyType_Slot {
     int slot;
@@ -79,6 +80,7 @@ extern int PyList_SetSlice(PyObject *, Py_ssize_t, Py_ssize_t, PyObject *);
 extern Py_ssize_t PyList_Size(PyObject *);
 extern long PyLong_AsLong(PyObject *);
 extern void *PyLong_AsVoidPtr(PyObject *);
+extern PyObject *PyLong_FromSize_t(size_t);
 extern PyObject *PyLong_FromVoidPtr(void *);
 extern PyObject *PyObject_Call(PyObject *, PyObject *, PyObject *);
 extern PyObject *PyObject_CallFunction(PyObject *, const char *, ...);
