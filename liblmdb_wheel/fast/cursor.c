@@ -5,7 +5,7 @@
 
 /* Which methods, by their places in cursor_methods. */
 enum {
-    CLOSE, ENTER, EXIT, DEL,
+    CLOSE, ENTER, EXIT,
     FIRST, FIRST_DUP, LAST, LAST_DUP, NEXT, NEXT_DUP, NEXT_NODUP, PREV, PREV_DUP, PREV_NODUP,
     SET_KEY, SET_KEY_DUP, SET_RANGE, SET_RANGE_DUP,
     KEY, VALUE, ITEM, GET, COUNT,
@@ -86,11 +86,24 @@ static PyObject *cursor_close(PyObject *self, PyObject *unused)
     return closed(CLOSE, self, NULL, 0, NULL);
 }
 
-static PyObject *cursor_del(PyObject *self, PyObject *unused)
+void finalize_cursor(PyObject *self)
 {
-    (void)unused;
-    return closed(DEL, self, NULL, 0, NULL);
+    cursor *c = fields(self);
+    PyObject *type, *value, *trace;
+    transaction *t;
+    if (c->light.state == LIGHT && c->cursor == NULL)
+        return;
+    if (c->light.state == LIGHT && (t = enter_at(c)) != NULL) {
+        end_light_cursor(c);
+        leave(t);
+        return;
+    }
+    PyErr_Fetch(&type, &value, &trace);
+    finalize_slowly(cursor_finalizer, self);
+    PyErr_Restore(type, value, trace);
 }
+
+method cursor_finalizer[] = {METHOD("__del__", NULL, 0, 0, NULL)};
 
 static PyObject *cursor_enter(PyObject *self, PyObject *unused)
 {
@@ -625,7 +638,6 @@ method cursor_methods[] = {
     [CLOSE] = METHOD("close", cursor_close, METH_NOARGS, 0, NULL),
     [ENTER] = METHOD("__enter__", cursor_enter, METH_NOARGS, 0, NULL),
     [EXIT] = METHOD("__exit__", cursor_exit, KEYWORDS, 3, "kind", "value", "trace"),
-    [DEL] = METHOD("__del__", cursor_del, METH_NOARGS, 0, NULL),
     [FIRST] = METHOD("first", move_FIRST, METH_NOARGS, 0, NULL),
     [FIRST_DUP] = METHOD("first_dup", move_FIRST_DUP, METH_NOARGS, 0, NULL),
     [LAST] = METHOD("last", move_LAST, METH_NOARGS, 0, NULL),

@@ -45,7 +45,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_handle", "_key", "_lib", "_lock", "_out", "_value")  # see Transaction
+    __slots__ = ("__weakref__", "_key", "_lib", "_out", "_value")
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
@@ -64,9 +64,9 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def _prepare(self) -> None:
         """Have what a cursor has in Python, but for LMDB's."""
         txn = self.txn
-        self._handle: Any = None
+        self._handle = None
         self._lib = txn._lib
-        self._out = txn._out
+        self._out: Callable[[Any], V] = txn._out
         if places := self._places():
             self._key, self._value = (ffi.cast("MDB_val *", place) for place in places)
         else:
@@ -346,8 +346,9 @@ class Cursor(_fast.CursorBase, Generic[V]):
                 self._refresh()
             if not self._positioned:
                 return None
-            record = [self._out(place) for which, place in ((b.KEYS, self._key), (b.VALUES, self._value)) if what & which]
-            return record[0] if len(record) == 1 else tuple(record)
+            if what == b.KEYS | b.VALUES:
+                return self._out(self._key), self._out(self._value)
+            return self._out(self._key if what == b.KEYS else self._value)
 
     def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
         return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
