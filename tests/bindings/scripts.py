@@ -10,7 +10,6 @@ A difference prints the script up to it, which can be passed to :func:`play` as 
 
 from __future__ import annotations
 
-import gc
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -160,7 +159,6 @@ class Side:
         if step.name == "forget":
             if self.things[step.of.kind]:
                 del self.things[step.of.kind][next(at)]
-                gc.collect()  # by CFFI a transaction that has looked something up is in a cycle
             return None
         thing = self.resolve(step.of, at)
         args = [self.resolve(argument, at) for argument in step.args]
