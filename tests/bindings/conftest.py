@@ -43,18 +43,23 @@ def take(engine: int) -> Iterator[Callable[[str], None]]:
     used = _engine.engine("1.0" if engine else "0.9")
     bulk, fast, records = used.bulk, used.fast, used.records
 
+    def go(shortly: bool) -> None:
+        if fast is not None:
+            fast.is_on = shortly
+
     def take(path: str) -> None:
         wants_fast, exchange = PATHS[path]
         if (wants_fast and fast is None) or (exchange is not None and bulk is None):
             pytest.skip("not on this interpreter, or a switch says so")
         if exchange is _streams and sys.implementation.name != "cpython":
             pytest.skip("by C code of CPython's standard library")
-        used.fast = fast if wants_fast else None
+        go(wants_fast)
         used.bulk = None if exchange is None else _bulk.Library(bulk.lib, used.lib, exchange)
         used.records = _plain if exchange is None else _bulk
 
     yield take
-    used.bulk, used.fast, used.records = bulk, fast, records
+    used.bulk, used.records = bulk, records
+    go(True)
 
 
 @pytest.fixture(params=PATHS)
