@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 TOKEN = (None,)
 
-NO_WAYS = (None,) * 6
+NO_WAYS = (None,) * 5 + (0,)  # 0: nobody's, where a transaction without such ways has None
 
 _COURTESY = 0.0005
 """Seconds that are left to a thread that waits already."""
@@ -39,7 +39,8 @@ class TokenLock:
 
     Attributes:
         token: a list of one element while nobody has the lock, else of none.
-        ways: what a single get or put needs, and whose it is; ``NO_WAYS`` where none may go without ``with``.
+        ways: what a single get or put needs, and the ``_direct`` of the transaction whose it is, which itself would be a
+            cycle; ``NO_WAYS`` where none may go without ``with``.
         left: what finalizers could not do, since they do not wait: whoever has the lock does it.
     """
 

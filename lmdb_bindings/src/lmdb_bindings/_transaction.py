@@ -295,7 +295,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             self._direct.begin(self._live())
         self._direct.use(database)
         if self._lock.may_go_direct():
-            self._lock.ways = (*self._direct.ways(), self)
+            self._lock.ways = (*self._direct.ways(), self._direct)
 
     def _end_direct(self) -> None:
         self._address = 0
@@ -592,13 +592,14 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             BadValsizeError: the key is empty.
         """
         database = self._db if db is None else db
-        token = self._token
+        lock = self._lock  # which wakes what is light, see _fast
+        token = lock.token
         try:
             del token[0]  # the lock, see _token
             held = True
             try:
-                look_up, _, bulk, copied, pointed_at, whose = self._lock.ways
-                if whose is self and pointed_at is database and type(key) is bytes:
+                look_up, _, bulk, copied, pointed_at, whose = lock.ways
+                if whose is self._direct and pointed_at is database and type(key) is bytes:
                     size = look_up(bulk, key, len(key))
                     if 0 <= size <= COPIED:
                         return copied[:size]
@@ -654,13 +655,14 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         database = self._db if db is None else db
         if not (dupdata and overwrite and not append):
             return self._put(key, value, put_flags(database._flags, dupdata, overwrite, append), database)
-        token = self._token
+        lock = self._lock  # likewise
+        token = lock.token
         try:
             del token[0]  # the lock, see _token
             held = True
             try:
-                _, store, bulk, _, pointed_at, whose = self._lock.ways
-                if whose is self and pointed_at is database and type(key) is bytes is type(value):
+                _, store, bulk, _, pointed_at, whose = lock.ways
+                if whose is self._direct and pointed_at is database and type(key) is bytes is type(value):
                     if self._iterating:
                         self._settle()
                     self._mutations += 1
