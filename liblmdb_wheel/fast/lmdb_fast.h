@@ -36,6 +36,7 @@ typedef struct lmdb_fast_engine {
     int (*cursor_get)(MDB_cursor *, MDB_val *, MDB_val *, MDB_cursor_op);
     int (*cursor_put)(MDB_cursor *, MDB_val *, MDB_val *, unsigned int);
     int (*cursor_del)(MDB_cursor *, unsigned int);
+    int (*cursor_count)(MDB_cursor *, size_t *);
     size_t is_on;
 } lmdb_fast_engine;
 

@@ -50,7 +50,7 @@ method environment_methods[] = {
     LAST_METHOD,
 };
 
-enum { ABORT, COMMIT, ENTER, EXIT, GET, PUT, DELETE, REPLACE, POP };
+enum { ABORT, COMMIT, ENTER, EXIT, GET, PUT, DELETE, REPLACE, POP, CURSOR };
 
 /* End a transaction that only reads, and has nothing to commit. */
 static PyObject *ended(int method, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -242,6 +242,11 @@ static PyObject *txn_pop(PyObject *self, PyObject *const *args, Py_ssize_t count
     return changed(POP, self, args, count, names);
 }
 
+static PyObject *txn_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return open_cursor(&transaction_methods[CURSOR], self, args, count, names);
+}
+
 method transaction_methods[] = {
     [ABORT] = METHOD("abort", txn_abort, METH_NOARGS, 0, NULL),
     [COMMIT] = METHOD("commit", txn_commit, METH_NOARGS, 0, NULL),
@@ -252,5 +257,6 @@ method transaction_methods[] = {
     [DELETE] = METHOD("delete", txn_delete, KEYWORDS, 1, "key", "value", "db"),
     [REPLACE] = METHOD("replace", txn_replace, KEYWORDS, 2, "key", "value", "db"),
     [POP] = METHOD("pop", txn_pop, KEYWORDS, 1, "key", "db"),
+    [CURSOR] = METHOD("cursor", txn_cursor, KEYWORDS, 0, "db"),
     LAST_METHOD,
 };

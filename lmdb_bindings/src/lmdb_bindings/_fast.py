@@ -62,7 +62,7 @@ class Functions:
     """
 
     NAMES = ("txn_begin", "txn_renew", "txn_reset", "txn_abort", "get", "put", "del", "cursor_open", "cursor_close",
-             "cursor_get", "cursor_put", "cursor_del")  # fmt: skip
+             "cursor_get", "cursor_put", "cursor_del", "cursor_count")  # fmt: skip
     """The order of ``lmdb_fast_engine``, whose last field says whether they are to be used."""
 
     def __init__(self, lib: Any) -> None:
@@ -206,12 +206,16 @@ class CursorBase:
 
     Attributes:
         _address: of LMDB's cursor; 0 when it is closed.
+        _dbi: LMDB's number of the database.
 
     All others: see there.
     """
 
-    __slots__ = ("_address", "_found", "_handle", "_iteration", "_lock", "_positioned", "_seen", "db", "txn")
+    __slots__ = (
+        "_address", "_dbi", "_found", "_handle", "_iteration", "_lock", "_positioned", "_seen", "db", "txn",
+    )  # fmt: skip
     _address: int
+    _dbi: int
     _found: int
     _handle: Any
     _iteration: Any
