@@ -120,9 +120,9 @@ def markdown(found: Mapping[str, Any]) -> str:
     lines = [
         "**Ratios** of medians, lower is better; in brackets the quartiles of the rounds' own ratios, then the target."
     ]
-    lines += ["", *_markdown_table(ratios(found)), "", "**Medians** of one operation.", ""]
-    lines += [*_markdown_table(times(found)), "", "**Memory** that a scan adds to the process's own.", ""]
-    lines += _markdown_table(memory(found))
+    lines += ["", *markdown_table(ratios(found)), "", "**Medians** of one operation.", ""]
+    lines += [*markdown_table(times(found)), "", "**Memory** that a scan adds to the process's own.", ""]
+    lines += markdown_table(memory(found))
     lines += ["", f"Measured on {found['machine']['processor']}, {found['machine']['processors']} processors, "
               f"{found['machine']['system']}; {found['rounds']} rounds. " + "; ".join(
                   f"{name}: {version}" for name, version in found["contestants"].items() if version) + "."]  # fmt: skip
@@ -152,7 +152,7 @@ def _time_text(nanoseconds: float) -> str:
     return f"{nanoseconds:.3g} ns"
 
 
-def _markdown_table(table: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(table: Sequence[Sequence[str]]) -> list[str]:
     head, *rows = table
     ruler = ["---", *["---:"] * (len(head) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (head, ruler, *rows)]
