@@ -2,35 +2,55 @@
  *
  * For the binding that comes with this library, and of no use without it. It includes no Python.h and links no libpython,
  * so that one file serves every CPython from 3.10 on: it declares for itself the functions of the stable ABI that it
- * calls, which the running interpreter resolves. Nor does it link an engine; it is handed the functions of one.
+ * calls (python.h), which the running interpreter resolves. Nor does it link an engine; it is handed the functions of
+ * one.
  *
- * Every function here must be called with the interpreter's lock held, and holds it: a look-up in the cache takes less
- * time than giving the lock back and taking it again. A build of CPython without that lock must not load this library.
+ * Every function here must be called with the calling thread attached to the interpreter, as ctypes.PyDLL does it, and
+ * keeps the interpreter's lock, where there is one: a look-up in the cache takes less time than giving the lock back
+ * and taking it again. Whatever may wait for long (a writer's turn, a commit) is not done here.
  */
 #ifndef LMDB_FAST_H
 #define LMDB_FAST_H
+
+#include <stddef.h>
+
+#include "lmdb.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Make the methods, once in a process. Returns a new reference (PyObject *) to a tuple of built-in functions and method
- * descriptors, or NULL with an exception set.
- *
- * (get, put, new, begin, point, stop_puts, end), where `type` (PyTypeObject *) is the class that `get` and `put` are
- * methods of, and `slow_get`, `slow_put` and `fail` (PyObject *) are functions of Python:
- *
- * - get(self, key, default=None, db=None) and put(self, key, value, ...) as in py-lmdb. `self._fast` is None or what
- *   new() gave. Whatever is out of the ordinary goes to slow_get or slow_put, with the same arguments: other types than
- *   bytes, other databases, flags, a lock that somebody has.
- * - fail(name, code) raises the exception for LMDB's return code.
- * - new(get, put): the state of a transaction, with the addresses of the engine's mdb_get and mdb_put.
- * - begin(state, txn, token): the transaction at this address begins; `token` is a list that has one element while nobody
- *   is at work in it. end(state): it ends, and another may begin.
- * - point(state, dbi, database, own, may_put): calls without `db` (if `own`), or with this object as `db`, go to that
- *   database; puts too, if `may_put`, until stop_puts(state).
+/* The functions of an engine; they must outlive whatever is made with them. Where is_on is 0, new transactions go the
+ * long way.
  */
-void *lmdb_fast_methods(void *type, void *slow_get, void *slow_put, void *fail);
+typedef struct lmdb_fast_engine {
+    int (*txn_begin)(MDB_env *, MDB_txn *, unsigned int, MDB_txn **);
+    int (*txn_renew)(MDB_txn *);
+    void (*txn_reset)(MDB_txn *);
+    void (*txn_abort)(MDB_txn *);
+    int (*get)(MDB_txn *, MDB_dbi, MDB_val *, MDB_val *);
+    int (*put)(MDB_txn *, MDB_dbi, MDB_val *, MDB_val *, unsigned int);
+    int (*del)(MDB_txn *, MDB_dbi, MDB_val *, MDB_val *);
+    int (*cursor_open)(MDB_txn *, MDB_dbi, MDB_cursor **);
+    void (*cursor_close)(MDB_cursor *);
+    int (*cursor_get)(MDB_cursor *, MDB_val *, MDB_val *, MDB_cursor_op);
+    int (*cursor_put)(MDB_cursor *, MDB_val *, MDB_val *, unsigned int);
+    int (*cursor_del)(MDB_cursor *, unsigned int);
+    size_t is_on;
+} lmdb_fast_engine;
+
+/* Set up, once in a process. Returns a new reference (PyObject *) to a tuple, or NULL with an exception set. In a
+ * sub-interpreter, and where it was done before, that is None: what is made here belongs to one interpreter.
+ *
+ * (install, Environment, Database, Transaction, Cursor): base classes, which hold the fields that C shares with Python;
+ * and install(type, kind, docs), which makes methods of `type`, a class made of the base class number `kind` (0 for
+ * Environment), built-in ones. Each has the text of the dict `docs`, and leaves to the method that it replaces whatever
+ * is out of the ordinary.
+ *
+ * fail(name, code) (PyObject *) raises the exception for LMDB's return code. `head_size` is the size in bytes of an
+ * instance of `object`. `without_gil`: the interpreter is a build without the global lock.
+ */
+void *lmdb_fast_set_up(void *fail, ptrdiff_t head_size, int without_gil);
 
 /* The version of this interface: it grows when functions are added; the SONAME, when they change. */
 int lmdb_fast_version(void);

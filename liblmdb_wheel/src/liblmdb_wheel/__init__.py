@@ -99,7 +99,7 @@ LMDB_0_9 = _shipped("lmdb-0.9", "liblmdb.so.0", "0.9.36", _version_of, _SYMBOLS,
 LMDB_1_0 = _shipped("lmdb-1.0", "liblmdb.so.1", "1.0.2", _version_of, _SYMBOLS, _MARKS)
 LMDB_BULK = _shipped("lmdb-bulk", "liblmdb_bulk.so.0", "1", _bulk_version_of)
 LMDB_FAST = _shipped(
-    "lmdb-fast", "liblmdb_fast.so.0", "1", _fast_version_of, implementation="cpython", systems=("linux",)
+    "lmdb-fast", "liblmdb_fast.so.0", "2", _fast_version_of, implementation="cpython", systems=("linux",)
 )
 LMDB_PAGES = _shipped("lmdb-pages", "liblmdb_pages.so.0", "1", _pages_version_of)
 

@@ -16,6 +16,7 @@ import time
 from _thread import get_ident
 
 from lmdb_bindings._stack import LOST, is_at_work, is_nested
+from lmdb_bindings._token import TOKEN
 from lmdb_bindings.errors import error
 
 TYPE_CHECKING = False
@@ -48,6 +49,7 @@ class Access:
         # Threads. What an interrupted one has left here is found by those who wait: see _stack.
         self._callers: list[int] = []
         self._alone = 0
+        self.doors: list[None] = [None]  # empty while somebody has, or waits to have, the environment alone
         self._line: deque[int] = deque()  # the first has the write transaction, or waits in LMDB for it
 
     def __enter__(self) -> None:
@@ -71,6 +73,7 @@ class Access:
             while self._alone:
                 self._wait()
             self._alone = get_ident()
+            self.doors.clear()
             try:
                 while self._callers:
                     self._wait()
@@ -81,6 +84,7 @@ class Access:
     def _let_in(self) -> None:
         with self._lock:
             self._alone = 0
+            self.doors[:] = TOKEN
             self._changed.notify_all()
 
     def _wait(self) -> None:
@@ -94,6 +98,7 @@ class Access:
             self._callers = [thread for thread in self._callers if is_at_work(thread)]
             if self._alone and not is_at_work(self._alone):
                 self._alone = 0
+                self.doors[:] = TOKEN
 
     # -- the writers' turns ----------------------------------------------------------------------------------------
 

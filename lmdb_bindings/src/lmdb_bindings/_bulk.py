@@ -83,8 +83,6 @@ class Direct:
 
     __slots__ = ("_memory", "bulk", "copied", "database", "get", "put")
 
-    state = None  # of `_fast`
-
     def __init__(self, library: Library) -> None:
         self._memory = ffi.new("char[]", self.COPIED)
         self.copied = ffi.buffer(self._memory)
@@ -100,17 +98,14 @@ class Direct:
         """What the methods of :class:`Transaction` need of it: attributes cost more than locals."""
         return self.get, self.put, self.bulk, self.copied, self.database
 
-    def begin(self, txn: Any, _token: list[None]) -> None:
+    def begin(self, txn: Any) -> None:
         """Serve a transaction of LMDB's."""
         self.bulk.txn = txn
 
-    def use(self, database: _Database, **_: bool) -> None:
+    def use(self, database: _Database) -> None:
         """Point it at a database."""
         self.bulk.dbi = database._dbi
         self.database = database
-
-    def stop_puts(self) -> None:
-        """Nothing: the methods in Python know what comes before a write."""
 
     def forget(self) -> None:
         """Point it at no database."""

@@ -7,7 +7,7 @@ from itertools import chain
 
 from lmdb_bindings import _bulk_constants as b
 from lmdb_bindings import _constants as c
-from lmdb_bindings import _memory
+from lmdb_bindings import _fast, _memory
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._generic import Generic, V
 from lmdb_bindings._iteration import Iteration
@@ -35,7 +35,7 @@ _STEPS = {
 }  # fmt: skip
 
 
-class Cursor(Generic[V]):
+class Cursor(_fast.CursorBase, Generic[V]):
     """A position in a database, unset at first; then :meth:`key` and :meth:`value` give empty bytes.
 
     Every method that moves returns whether it found a record, and leaves the cursor unset where it did not.
@@ -55,7 +55,7 @@ class Cursor(Generic[V]):
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
         self._positioned = False
-        self._iteration: Iteration | None = None  # what has read ahead of this cursor
+        self._iteration = None  # what has read ahead of this cursor
         # Both count the transaction's writes: up to the last reading, and up to the last search.
         self._seen = self._found = txn._mutations
         with self._lock:
@@ -634,3 +634,6 @@ def put_flags(database_flags: int, dupdata: bool, overwrite: bool, append: bool)
         # In a dupsort database MDB_APPEND would refuse further values of the last key.
         flags |= c.APPENDDUP if database_flags & c.DUPSORT else c.APPEND
     return flags
+
+
+_fast.install(Cursor)

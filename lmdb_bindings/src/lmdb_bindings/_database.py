@@ -5,6 +5,7 @@ from __future__ import annotations
 from _weakref import ref
 
 from lmdb_bindings import _constants as c
+from lmdb_bindings import _fast
 from lmdb_bindings._abi import ffi
 from lmdb_bindings.errors import at_record, error
 
@@ -26,15 +27,20 @@ if TYPE_CHECKING:
         dupfixed: bool
 
 
-class _Database:
+CLOSED = -1
+"""The number of a handle that is closed."""
+
+
+class _Database(_fast.DatabaseBase):
     """A database handle; made by :meth:`Environment.open_db`, never by hand."""
 
-    __slots__ = ("_dbi", "_env", "_flags", "_name", "_pending")
+    __slots__ = ("_env", "_name", "_pending")
 
     def __init__(self, env: Environment, name: bytes | None) -> None:
         self._env = ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
         self._name = name
-        self._dbi: int | None = None
+        self._home = id(env)
+        self._dbi = CLOSED
         self._flags = 0
         self._pending: Transaction | None = None  # what has opened it, while that has not ended
 
@@ -78,3 +84,6 @@ class _Database:
             "integerdup": bool(self._flags & c.INTEGERDUP),
             "dupfixed": bool(self._flags & c.DUPFIXED),
         }
+
+
+_fast.install(_Database)

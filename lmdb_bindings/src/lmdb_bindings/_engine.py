@@ -27,7 +27,7 @@ class Engine:
         bulk: the bulk library over this engine; None where it is not used. It is loaded when it is first asked for,
             and so is what follows: a program that opens no environment starts the faster.
         records: the module that handles many records at once, by the bulk library or without.
-        fast: single records on CPython; None where that is not used.
+        fast: its functions for the short way on CPython, see ``_fast``; None where that is not used.
     """
 
     __slots__ = ("bulk", "fast", "lib", "library", "name", "records")
@@ -47,7 +47,7 @@ class Engine:
         from lmdb_bindings import _fast
 
         self.bulk, self.records = _bulk(self.lib)
-        self.fast = _fast.fast(self.lib)
+        self.fast = _fast.functions(self.lib)
         return getattr(self, name)
 
     def version(self) -> tuple[int, int, int]:

@@ -8,10 +8,10 @@ import sys
 from _thread import RLock, get_ident
 
 from lmdb_bindings import _constants as c
-from lmdb_bindings import _pages, _registry, _selection
+from lmdb_bindings import _fast, _pages, _registry, _selection
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._access import Access
-from lmdb_bindings._database import _Database
+from lmdb_bindings._database import CLOSED, _Database
 from lmdb_bindings._ownership import Owner, finalize
 from lmdb_bindings._token import TokenLock
 from lmdb_bindings._transaction import Transaction
@@ -87,7 +87,7 @@ _FLAGS = {
 }
 
 
-class Environment(Owner):
+class Environment(Owner, _fast.EnvironmentBase):
     """An environment: one or more databases in one file, open in this process.
 
     Args:
@@ -193,7 +193,9 @@ class Environment(Owner):
         self._access = Access(self._end_orphans, self._is_writing)
         self._naming = RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._last_views = TokenLock()  # held where a snapshot is left to its views, and where they let go
-        self._spare: list[Any] = []
+        self._address = self._functions = 0
+        self._spare = []
+        self._doors = self._access.doors
         self._orphans: list[Transaction] = []  # write transactions that the collector found in another thread
         # mdb_dbi_open takes the first number that is free as its transaction sees it. So a transaction that began
         # before others opened handles, or beside one that has, would give one number to two databases.
@@ -234,7 +236,10 @@ class Environment(Owner):
         self._identities = _registry.keys(*self._files())
         _registry.add(self._identities, self)
         self._abandoned = False
+        fast = self._engine.fast
+        self._functions = 0 if fast is None or self._remapped or self._beyond_memory else fast.address
         self._handle = env  # at last: from now on other threads use it
+        self._address = _fast.address(env)
 
     def _open_databases(self, env: Any) -> None:
         """Open the main database, and those that were open before a fork or a new beginning, if they are there."""
@@ -247,6 +252,7 @@ class Environment(Owner):
                     self._databases[database._name] = database
                 except NotFoundError:  # noqa: PERF203 (a few)
                     del self._databases[database._name]
+            self._main = self._databases.get(None)
             _check("mdb_txn_commit", lib.mdb_txn_commit(txn[0]))
         except BaseException:
             lib.mdb_txn_abort(txn[0])
@@ -299,12 +305,13 @@ class Environment(Owner):
                 self._end()
 
     def _end(self) -> None:
+        self._address = 0
         self._end_transactions()
         with self._last_views:
             handle, self._handle = self._handle, None
             if handle is not None:
                 for database in self._databases.values():
-                    database._dbi = None
+                    database._dbi = CLOSED
                 self._lingering = handle
             self._abandoned = True  # a transaction that the collector has, and has not ended yet, comes back here
         self._close_lingering()
@@ -357,7 +364,7 @@ class Environment(Owner):
 
     def _abort_spare(self) -> None:
         while self._spare:
-            self._engine.lib.mdb_txn_abort(self._spare.pop())
+            self._engine.lib.mdb_txn_abort(ffi.cast("MDB_txn *", self._spare.pop()))
 
     def __enter__(self) -> Self:
         return self
@@ -422,7 +429,7 @@ class Environment(Owner):
         self._handle = self._lingering = None
         self._snapshots = set()
         for database in self._databases.values():
-            database._dbi = None
+            database._dbi = CLOSED
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._options["encryption_key"] is not None:
@@ -627,7 +634,7 @@ class Environment(Owner):
     def _forget(self, databases: list[_Database]) -> None:
         """Drop handles that LMDB has closed: those of an aborted transaction, or of a deleted database."""
         for database in databases:
-            database._dbi = None
+            database._dbi = CLOSED
             if self._databases.get(database._name) is database:
                 del self._databases[database._name]
             for txn in self._living():
@@ -855,3 +862,6 @@ def stat_dict(stat: Any) -> Stat:
         "overflow_pages": stat.ms_overflow_pages,
         "entries": stat.ms_entries,
     }
+
+
+_fast.install(Environment)

@@ -1,11 +1,17 @@
-"""Single records on CPython: ``Transaction.get`` and ``put`` as built-in methods, by liblmdb_fast.
+"""The seam between the binding in Python and its short way in C, liblmdb_fast.
 
-A crossing of CFFI costs twice what LMDB does with a record. The built-in methods do what is usual, with exact ``bytes``
-in the database that the transaction used last; all else they leave to the methods written in Python, which they stand
-for, and which any other interpreter uses alone. Which way a call goes cannot be seen but by the time that it takes.
+A crossing of CFFI costs more than what LMDB does with a record. So on CPython the base classes of ``Environment``,
+``_Database``, ``Transaction`` and ``Cursor`` are the library's, whose objects hold in C what both sides must know, and
+their usual methods are built-in ones. Those do what is usual, with exact ``bytes``; all else they leave to the methods
+written in Python, which they stand for. Where the library is not used (another interpreter, the switch, a failed test)
+the base classes are those below, with the same names, and the methods stay Python's. Nobody else knows which it is:
+which way a call goes cannot be seen but by the time that it takes.
 
 They keep the interpreter's lock meanwhile, which costs more to give back than a look-up in memory. So an environment
 opened with ``readahead=False``, for random reads of a file larger than memory, does without them.
+
+A read transaction that a built-in method has begun, or a cursor, is light: Python has nothing of it, and it is in no
+book, until something out of the ordinary asks for an attribute that is not there yet, and so wakes it.
 """
 
 from __future__ import annotations
@@ -15,121 +21,239 @@ import sys
 import liblmdb_wheel
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._engine import is_wanted
-from lmdb_bindings._token import NO_WAYS
+from lmdb_bindings._token import TokenLock
 from lmdb_bindings.errors import error
 from sharedlib_loader import SharedLibraryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from lmdb_bindings._database import _Database
+    from lmdb_bindings._environment import Environment
+    from lmdb_bindings._transaction import Transaction
 
 SWITCH = "LMDB_BINDINGS_FAST"
 
-why_not = "Transaction is not imported yet"
-"""Why there is no fast way in this process; empty where there is one."""
+why_not = ""
+"""Why this process does without the short way; empty where it has it."""
+
+waking = TokenLock()
+"""Held while something light is woken."""
 
 
-def fast(lib: Any) -> Fast | None:
-    """The fast way over an engine, whose functions these are; None where there is none."""
-    return None if why_not else Fast(lib)
+def address(pointer: Any) -> int:
+    """Where a pointer of CFFI's points to."""
+    return int(ffi.cast("uintptr_t", pointer))
 
 
-def install(transaction: type) -> None:
-    """Make the methods of a class built-in ones, if that can be. Before anybody has seen them: others wrap methods."""
-    global why_not
-    why_not = _try_to_install(transaction)
-
-
-class Fast:
-    """The states of the transactions of one engine.
+class Functions:
+    """The functions of an engine, as the library takes them; they must outlive what is made with them.
 
     Args:
         lib: its functions, by CFFI.
     """
 
+    NAMES = ("txn_begin", "txn_renew", "txn_reset", "txn_abort", "get", "put", "del", "cursor_open", "cursor_close",
+             "cursor_get", "cursor_put", "cursor_del")  # fmt: skip
+    """The order of ``lmdb_fast_engine``, whose last field says whether they are to be used."""
+
     def __init__(self, lib: Any) -> None:
-        self._addresses = [int(ffi.cast("uintptr_t", getattr(lib, name))) for name in ("mdb_get", "mdb_put")]
-        self._spare: list[Single] = []
+        pointers = [address(getattr(lib, "mdb_" + name)) for name in self.NAMES]
+        self._table = ffi.new("uintptr_t[]", [*pointers, 1])
 
-    def direct(self) -> Single:
-        """Single records of a transaction: a spare one, or new."""
-        try:
-            return self._spare.pop()
-        except IndexError:
-            return Single(_functions["new"](*self._addresses))
+    @property
+    def address(self) -> int:
+        """The ``lmdb_fast_engine``; 0 while transactions that begin are to go the long way."""
+        return address(self._table) if self._table[len(self.NAMES)] else 0
 
-    def put_back(self, single: Single) -> None:
-        """Keep one whose transaction has ended for the next."""
-        self._spare.append(single)
+    def use(self, wanted: bool) -> None:
+        """Let transactions that begin from now on go the short way, or not: to compare the two."""
+        self._table[len(self.NAMES)] = wanted
 
 
-class Single:
-    """Single records of a transaction.
+def functions(lib: Any) -> Functions | None:
+    """The functions of an engine, which are these by CFFI, for the short way; None where there is none."""
+    return None if why_not else Functions(lib)
+
+
+# -- what is light -----------------------------------------------------------------------------------------------------
+
+LIGHT, WAKING = 1, 2
+"""``_light`` of what is light, and of what is being woken; 0 of all else."""
+
+
+class _Sleeper:
+    """What may be light. A class made of it can ``_wake``: make all the attributes that are not there."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        self._wake_up()
+        return object.__getattribute__(self, name)
+
+    def _wake_up(self) -> None:
+        this: Any = self
+        with waking:
+            if this._light:
+                this._light = WAKING
+                this._wake()
+                this._woken()
+
+
+# -- the base classes, where the library is not used -------------------------------------------------------------------
+
+
+class EnvironmentBase:
+    """What C and Python share of an environment.
 
     Attributes:
-        database: the database it is pointed at.
-        state: what the built-in methods know of the transaction.
+        _functions: the address of the engine's functions; 0 where nothing is to go the short way.
+        _address: of LMDB's environment; 0 while it is closed.
+        _main: the main database.
+        _spare: the addresses of finished read transactions, kept for the next.
+        _max_spare: how many are kept.
+        _doors: a list, which has an element while nobody has the environment alone.
+        _generation: see there.
     """
 
-    __slots__ = ("database", "state")
+    __slots__ = ("_address", "_doors", "_functions", "_generation", "_main", "_max_spare", "_spare")
+    _address: int
+    _doors: list[None]
+    _functions: int
+    _generation: int
+    _main: _Database | None
+    _max_spare: int
+    _spare: list[int]
 
-    def __init__(self, state: Any) -> None:
-        self.state = state
-        self.database: _Database | None = None
-
-    def begin(self, txn: Any, token: list[None]) -> None:
-        """Serve a transaction of LMDB's, in which somebody is at work while ``token`` is empty."""
-        _functions["begin"](self.state, int(ffi.cast("uintptr_t", txn)), token)
-
-    def use(self, database: _Database, *, own: bool, may_put: bool) -> None:
-        """Point it at a database: ``own``, the transaction's; to look up, and maybe to store."""
-        self.database = database
-        _functions["point"](self.state, database._dbi, database, own, may_put)
-
-    def stop_puts(self) -> None:
-        """From now on Python's method stores."""
-        _functions["stop_puts"](self.state)
-
-    def forget(self) -> None:
-        """Point it at no database."""
-        self.database = None
-        _functions["point"](self.state, 0, None, 0, 0)
-
-    def end(self) -> None:
-        """Serve no transaction."""
-        self.database = None
-        _functions["end"](self.state)
-
-    def ways(self) -> tuple[Any, ...]:
-        """Nothing for the methods in Python: see ``_bulk.Direct``."""
-        return NO_WAYS[:-1]
+    def _lights(self) -> Sequence[Any]:
+        """Its light transactions."""
+        return ()
 
 
-_functions: dict[str, Any] = {}
+class DatabaseBase:
+    """What C and Python share of a database handle.
+
+    Attributes:
+        _dbi: LMDB's number; ``CLOSED`` where it has none.
+        _flags: LMDB's.
+        _home: the ``id()`` of its environment.
+    """
+
+    __slots__ = ("_dbi", "_flags", "_home")
+    _dbi: int
+    _flags: int
+    _home: int
 
 
-def _try_to_install(transaction: Any) -> str:
+class TransactionBase:
+    """What C and Python share of a transaction.
+
+    Attributes:
+        _functions: the address of the engine's functions; 0 where nothing is to go the short way.
+        _address: of LMDB's transaction; 0 when it has ended.
+        _token: the lock's, see ``_token``.
+        _mutations, _iterating, _lent, _generation: see there.
+    """
+
+    __slots__ = ("_address", "_db", "_functions", "_generation", "_iterating", "_lent", "_mutations", "_token", "env")
+    _address: int
+    _db: Any
+    _functions: int
+    _generation: int
+    _iterating: bool
+    _lent: bool
+    _mutations: int
+    _token: list[None]
+    env: Environment
+    _light = 0
+
+    def _lights(self) -> Sequence[Any]:
+        """Its light cursors."""
+        return ()
+
+
+class CursorBase:
+    """What C and Python share of a cursor.
+
+    Attributes:
+        _address: of LMDB's cursor; 0 when it is closed.
+        _positioned, _seen, _found, _iteration: see there.
+    """
+
+    __slots__ = ("_address", "_found", "_iteration", "_positioned", "_seen", "db", "txn")
+    _address: int
+    _found: int
+    _iteration: Any
+    _positioned: bool
+    _seen: int
+    db: _Database
+    txn: Transaction[Any]
+    _light = 0
+
+    def _places(self) -> tuple[int, int] | None:
+        """The addresses of the ``MDB_val`` of its key and value; None where Python has them."""
+        return None
+
+
+# -- the library -------------------------------------------------------------------------------------------------------
+
+
+def install(type_: type) -> None:
+    """Make the methods of a class built-in ones, if that can be. Before anybody has seen them: others wrap methods."""
+    if _install is not None:
+        kind = next(kind for kind, base in enumerate(_bases) if issubclass(type_, base))
+        _install(type_, kind, {name: _documented(name, method) for name, method in vars(type_).items()})
+
+
+def _documented(name: str, method: Any) -> str:
+    """The text of a built-in method: the signature, in the form that ``inspect`` reads, and Python's own text."""
+    code = getattr(method, "__code__", None)
+    if code is None:
+        return ""
+    parameters = ["$self", *code.co_varnames[1 : code.co_argcount]]
+    defaults = method.__defaults__ or ()
+    for place, default in enumerate(defaults, len(parameters) - len(defaults)):
+        parameters[place] += f"={default!r}"
+    return f"{name}({', '.join(parameters)})\n--\n\n{method.__doc__ or ''}"
+
+
+def _load() -> tuple[str, tuple[Any, ...]]:
+    """Why there is no short way, or what ``lmdb_fast_set_up`` gives."""
     if not is_wanted(SWITCH):
-        return f"{SWITCH}=0"
+        return f"{SWITCH}=0", ()
     if sys.implementation.name != "cpython":
-        return f"not for {sys.implementation.name}"
-    if "t" in getattr(sys, "abiflags", ""):
-        return "not for builds of CPython without the global lock"
-    from ctypes import PyDLL, py_object
+        return f"not for {sys.implementation.name}", ()
+    from ctypes import PyDLL, c_int, c_ssize_t, py_object
 
     try:
         library = liblmdb_wheel.load_fast(on_conflict="accept")
     except SharedLibraryError as problem:  # a distributor may leave it out: nothing is lost but speed
-        return str(problem)
-    methods = PyDLL(None, handle=int(library.handle)).lmdb_fast_methods
-    methods.argtypes, methods.restype = [py_object] * 4, py_object
-    get, put, *functions = methods(transaction, transaction.get, transaction.put, _fail)
-    _functions.update((function.__name__, function) for function in functions)
-    transaction.get, transaction.put = get, put
-    return ""
+        return str(problem), ()
+    set_up = PyDLL(None, handle=int(library.handle)).lmdb_fast_set_up
+    set_up.argtypes, set_up.restype = [py_object, c_ssize_t, c_int], py_object
+    made = set_up(_fail, object.__basicsize__, "t" in getattr(sys, "abiflags", ""))
+    if made is None:
+        return "another interpreter of this process, or an earlier import, has it: it serves one", ()
+    return "", made
 
 
 def _fail(what: str, code: int) -> None:
     raise error(what, code)
+
+
+_install: Any = None
+_bases: tuple[Any, ...] = ()
+why_not, _made = _load()
+if not why_not:
+    _install, *_bases_made = _made
+    _bases = tuple(_bases_made)
+    if not TYPE_CHECKING:
+        EnvironmentBase, DatabaseBase = _bases[:2]
+
+        class TransactionBase(_bases[2], _Sleeper):
+            __slots__ = ()
+
+        class CursorBase(_bases[3], _Sleeper):
+            __slots__ = ()

@@ -69,7 +69,7 @@ def _resize_if_idle(env: Environment, map_size: int) -> bool:
     env._live()
     with env._access.turn(), env._access.alone():
         env._live()
-        if env._dependents:
+        if env._is_in_use():
             return False
         _resize_alone(env, map_size)
         return True

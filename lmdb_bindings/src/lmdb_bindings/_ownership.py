@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from lmdb_bindings._token import TokenLock
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 class Owner(ABC):
     """An object with dependents, which hold it by a strong reference."""
 
-    __slots__ = ("__weakref__", "_abandoned", "_dependents")
+    __slots__ = ()
+    _dependents: dict[int, ref[Any]]
+    _abandoned: bool
 
     def __init__(self) -> None:
-        self._dependents: dict[int, ref[Any]] = {}
+        self._dependents = {}
         self._abandoned = False
 
     @abstractmethod
@@ -45,8 +47,23 @@ class Owner(ABC):
 
     def _living(self) -> list[Any]:
         """The dependents that can be found, the latest first: a nested transaction before the cursors it shadows."""
+        self._wake_lights()
         found = [reference() for reference in reversed(list(self._dependents.values()))]
         return [dependent for dependent in found if dependent is not None]
+
+    if TYPE_CHECKING:
+
+        def _lights(self) -> Sequence[Any]:
+            """The dependents that were made the short way: see ``_fast``."""
+
+    def _wake_lights(self) -> None:
+        for dependent in self._lights():
+            dependent._wake_up()
+
+    def _is_in_use(self) -> bool:
+        """Whether anything was made from it that has not ended, be it garbage."""
+        self._wake_lights()
+        return bool(self._dependents)
 
     def _disown(self) -> None:
         """In a child of fork(): what was made from it is the parent's."""
@@ -56,7 +73,7 @@ class Owner(ABC):
 
     def _abandon(self) -> None:
         """End, by the collector's word."""
-        if self._dependents:
+        if self._is_in_use():
             self._abandoned = True
         else:
             self._end()

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment, Stat
-    from lmdb_bindings._fast import Single
     from lmdb_bindings._generic import No, Pair, T, Yes
 
     class Within(TypedDict, total=False):
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
         dups: bool
 
 
-class Transaction(Owner, Generic[V]):
+class Transaction(Owner, _fast.TransactionBase, Generic[V]):
     """A transaction. As a context manager it commits at the end of the block, and aborts if an exception leaves it.
 
     Args:
@@ -64,9 +63,9 @@ class Transaction(Owner, Generic[V]):
     """
 
     __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "_buffers", "_bulk", "_db", "_direct", "_empty", "_fast", "_finished", "_generation", "_handle",
-        "_iterating", "_key", "_lent", "_lib", "_lock", "_mutations", "_opened", "_out", "_parent", "_records",
-        "_singles", "_snapshot", "_thread", "_token", "_value", "_views", "_write", "env",
+        "__dict__", "__weakref__", "_abandoned", "_buffers", "_bulk", "_dependents", "_direct", "_empty", "_finished",
+        "_handle", "_key", "_lib", "_lock", "_opened", "_out", "_parent", "_records", "_singles", "_snapshot", "_thread",
+        "_value", "_views", "_write",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -117,37 +116,10 @@ class Transaction(Owner, Generic[V]):
         write: bool = False,
         buffers: bool = False,
     ) -> None:
-        super().__init__()
-        self._handle: Any = None
-        self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
-        self._fast: Any = None  # what the built-in methods know of it
         self.env = env
-        self._lib = env._engine.lib
-        self._parent = parent
-        self._write = bool(write)
-        self._thread = get_ident()
-        # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
-        # closes the environment waits for the end of the call, and threads may share a read transaction.
-        self._lock: TokenLock = TokenLock() if parent is None else parent._lock
-        self._token: list[None] = self._lock.token
-        self._buffers = bool(buffers)
-        self._views: LiveViews | None = None
-        self._snapshot: Any = None  # where records of tables are read in place: see tables._snapshot
-        self._out: Callable[[Any], V] = self._reader()
-        self._key = ffi.new("MDB_val *")
-        self._value = ffi.new("MDB_val *")
-        self._opened: list[_Database] = []
-        self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
-        # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
-        self._mutations: int = 0
-        self._empty = False  # whether prepare() has ended it, with nothing to commit
-        self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
-        self._records = _plain if self._buffers else env._engine.records
-        self._bulk = env._engine.bulk
-        self._singles = self._bulk if env._beyond_memory else env._engine.fast or self._bulk
-        self._direct: Direct | Single | None = None  # single records with little between Python and LMDB
+        self._prepare(parent, bool(write), bool(buffers))
         env._live()
-        self._generation: int = env._generation if parent is None else parent._generation
+        self._generation = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
             raise error("Cannot start write transaction with read-only env", errno.EACCES)
         if parent is not None:
@@ -156,7 +128,49 @@ class Transaction(Owner, Generic[V]):
             self._begin_writing()
         else:
             self._begin_reading()
-        self._db: Any = db if db is not None else env._databases.get(None)
+        self._db = db if db is not None else env._main
+        if not self._buffers:
+            self._functions, self._address = env._functions, _fast.address(self._handle)
+
+    def _prepare(self, parent: Transaction | None, write: bool, buffers: bool) -> None:
+        """Have what a transaction has in Python, but for LMDB's."""
+        super().__init__()
+        env = self.env
+        self._handle: Any = None
+        self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
+        self._lib = env._engine.lib
+        self._parent = parent
+        self._write = write
+        self._thread = get_ident()
+        self._buffers = buffers
+        self._views: LiveViews | None = None
+        self._snapshot: Any = None  # where records of tables are read in place: see tables._snapshot
+        self._out: Callable[[Any], V] = self._reader()
+        self._key = ffi.new("MDB_val *")
+        self._value = ffi.new("MDB_val *")
+        self._opened: list[_Database] = []
+        self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
+        # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
+        self._mutations = 0
+        self._empty = False  # whether prepare() has ended it, with nothing to commit
+        self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
+        self._records = _plain if self._buffers else env._engine.records
+        self._bulk = env._engine.bulk
+        # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
+        self._singles = None if env._functions else self._bulk
+        self._direct: Direct | None = None
+        # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
+        # closes the environment waits for the end of the call, and threads may share a read transaction.
+        lock = TokenLock() if parent is None else parent._lock
+        self._token = lock.token
+        self._lock: TokenLock = lock  # at last: who has it may use all the rest
+
+    def _wake(self) -> None:
+        """Have in Python what a transaction has that a built-in method has begun: see ``_fast``."""
+        self._prepare(None, write=False, buffers=False)
+        if self._address:
+            self._handle = ffi.cast("MDB_txn *", self._address)
+            self.env._adopt(self)
 
     def _reader(self) -> Callable[[Any], Any]:
         """What makes a Python object of an ``MDB_val``."""
@@ -227,7 +241,7 @@ class Transaction(Owner, Generic[V]):
     def _spare(self) -> Any:
         """A finished read transaction of LMDB's, begun again; None where another thread was faster."""
         try:
-            handle = self.env._spare.pop()
+            handle = ffi.cast("MDB_txn *", self.env._spare.pop())
         except IndexError:
             return None
         if rc := self._lib.mdb_txn_renew(handle):
@@ -269,33 +283,27 @@ class Transaction(Owner, Generic[V]):
         database = self._db if db is None else db
         if database._env() is not self.env:
             raise Error("Database handle belongs to another environment.")
-        if database._dbi is None:
+        if database._dbi < 0:
             raise error("Attempt to operate on closed/deleted/dropped object.", errno.EINVAL)
         return database._dbi
 
-    def _direct_to(self, database: _Database, *, written: bool) -> None:
+    def _direct_to(self, database: _Database) -> None:
         """Let single records of a database go with little between Python and LMDB from now on."""
         if self._singles is None or self._buffers or database._flags & c.INTEGERKEY or self.env._remapped:
             return
         if self._direct is None:
             self._direct = self._singles.direct()
-            self._direct.begin(self._live(), self._token)
-            self._fast = self._direct.state
-        # Built-in methods do not count writes: they may only come after one, and while nobody has read what moves.
-        self._direct.use(database, own=database is self._db, may_put=written and not self._dependents)
+            self._direct.begin(self._live())
+        self._direct.use(database)
         if self._lock.may_go_direct():
             self._lock.ways = (*self._direct.ways(), self)
 
     def _end_direct(self) -> None:
-        direct, self._direct, self._fast, self._lock.ways = self._direct, None, None, NO_WAYS
+        self._address = 0
+        direct, self._direct, self._lock.ways = self._direct, None, NO_WAYS
         if direct is not None:
             direct.end()
             self._singles.put_back(direct)
-
-    def _adopt(self, dependent: Any) -> None:
-        if self._direct is not None:
-            self._direct.stop_puts()
-        super()._adopt(dependent)
 
     def _bulk_of(self, dbi: int) -> Any:
         """What the bulk library calls this transaction and a database, for many records."""
@@ -470,7 +478,7 @@ class Transaction(Owner, Generic[V]):
         if self._write or self._opened or self._parent is not None or len(env._spare) >= env._max_spare:
             return False
         self._lib.mdb_txn_reset(self._handle)
-        env._spare.append(self._handle)
+        env._spare.append(_fast.address(self._handle))
         self._handle = None
         env._release(self)
         return True
@@ -521,7 +529,7 @@ class Transaction(Owner, Generic[V]):
     def _disown(self) -> None:
         super()._disown()
         self._close_windows()
-        self._lock, self._handle, self._direct, self._fast = TokenLock(), None, None, None
+        self._lock, self._handle, self._direct, self._address = TokenLock(), None, None, 0
         self._token = self._lock.token
 
     def __reduce__(self) -> str:
@@ -612,7 +620,7 @@ class Transaction(Owner, Generic[V]):
             del pinned
             if rc and rc != c.NOTFOUND:
                 raise error("mdb_get", rc)
-            self._direct_to(database, written=False)
+            self._direct_to(database)
             return default if rc else self._out(self._value)
 
     def put(
@@ -676,7 +684,7 @@ class Transaction(Owner, Generic[V]):
             rc = self._lib.mdb_put(handle, dbi, self._key, self._value, flags)
             del pinned
             if rc == 0:
-                self._direct_to(database, written=True)
+                self._direct_to(database)
                 return True
         if rc == c.KEYEXIST:
             return False

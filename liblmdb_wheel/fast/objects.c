@@ -1,0 +1,479 @@
+/* The base classes of the binding's four, and what all their methods need. */
+#include "objects.h"
+
+#include <errno.h>
+#include <stddef.h>
+
+Py_ssize_t head;
+int free_threaded;
+PyObject *none, *yes, *no, *fail, *database_type, *transaction_type, *cursor_type;
+
+/* --- arguments and results ---------------------------------------------------------------------------------------- */
+
+PyObject *slowly(const method *method, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    Py_ssize_t i, named = names == NULL ? 0 : PyTuple_Size(names);
+    PyObject *result = NULL, *keywords = named ? PyDict_New() : NULL, *all = PyTuple_New(count + 1);
+    if (all == NULL || (named && keywords == NULL))
+        goto end;
+    PyTuple_SetItem(all, 0, new_reference(self));
+    for (i = 0; i < count; i++)
+        PyTuple_SetItem(all, i + 1, new_reference(args[i]));
+    for (i = 0; i < named; i++)
+        if (PyDict_SetItem(keywords, PyTuple_GetItem(names, i), args[count + i]) != 0)
+            goto end;
+    result = PyObject_Call(method->slow, all, keywords);
+end:
+    Py_DecRef(keywords);
+    Py_DecRef(all);
+    return result;
+}
+
+int sort_arguments(const method *method, PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **sorted)
+{
+    Py_ssize_t i, place, most = 0, named = names == NULL ? 0 : PyTuple_Size(names);
+    while (method->names[most] != NULL)
+        sorted[most++] = NULL;
+    if (count > most)
+        return 0;
+    for (i = 0; i < count; i++)
+        sorted[i] = args[i];
+    for (i = 0; i < named; i++) {
+        /* Names in a call are interned, so that their addresses tell; where they are not, Python looks. */
+        PyObject *name = PyTuple_GetItem(names, i);
+        for (place = count; place < most && method->interned[place] != name; place++)
+            ;
+        if (place == most || sorted[place] != NULL)
+            return 0;
+        sorted[place] = args[count + i];
+    }
+    for (place = 0; place < method->least; place++)
+        if (sorted[place] == NULL)
+            return 0;
+    return 1;
+}
+
+int bytes_of(PyObject *object, MDB_val *value)
+{
+    char *data;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(object, &data, &size) != 0) {
+        PyErr_Clear(); /* another type */
+        return 0;
+    }
+    value->mv_data = data;
+    value->mv_size = (size_t)size;
+    return 1;
+}
+
+int flag_of(PyObject *object, int when, unsigned flag, unsigned *flags)
+{
+    if (object != NULL && object != yes && object != no)
+        return 0;
+    if (object == (when ? yes : no))
+        *flags |= flag;
+    return 1;
+}
+
+PyObject *failed(const char *function, int rc)
+{
+    return PyObject_CallFunction(fail, "si", function, rc);
+}
+
+PyObject *copy_of(const MDB_val *value)
+{
+    return PyBytes_FromStringAndSize(value->mv_data, (Py_ssize_t)value->mv_size);
+}
+
+/* --- the short way ------------------------------------------------------------------------------------------------ */
+
+static int is_usual(const transaction *t)
+{
+    return t->engine != NULL && t->txn != NULL && !t->lent && t->light.state != WAKING;
+}
+
+int enter(transaction *t)
+{
+    if (!is_usual(t))
+        return 0;
+    if (t->token == NULL)
+        return !free_threaded;
+    if (!free_threaded)
+        return PyList_Size(t->token) == 1;
+    if (PySequence_DelItem(t->token, 0) != 0) {
+        PyErr_Clear(); /* somebody has it */
+        return 0;
+    }
+    if (is_usual(t))
+        return 1;
+    leave(t); /* it has ended meanwhile */
+    return 0;
+}
+
+void leave(transaction *t)
+{
+    /* The list has had room for it before, so this cannot fail. */
+    if (free_threaded)
+        PyList_Append(t->token, none);
+}
+
+static int is_a_database(PyObject *object)
+{
+    PyObject *type = PyObject_Type(object);
+    Py_DecRef(type); /* the object has it */
+    return type == database_type;
+}
+
+const database *database_for(transaction *t, PyObject *named, const MDB_val *key)
+{
+    PyObject *chosen = named == NULL || named == none ? t->db : named;
+    const database *d;
+    if (chosen == NULL)
+        return NULL;
+    if (chosen != t->checked) {
+        if (!is_a_database(chosen))
+            return NULL;
+        if (chosen == t->db)
+            t->checked = chosen;
+    }
+    d = fields(chosen);
+    if (d->dbi < 0 || d->home != (Py_ssize_t)t->env)
+        return NULL;
+    if (key != NULL && d->flags & MDB_INTEGERKEY && key->mv_size != 4 && key->mv_size != 8)
+        return NULL; /* LMDB would read past its end */
+    return d;
+}
+
+int is_open(const environment *e)
+{
+    return e->engine != NULL && e->engine->is_on && e->env != NULL && PyList_Size(e->doors) == 1;
+}
+
+/* --- light objects ------------------------------------------------------------------------------------------------ */
+
+PyObject *new_object(PyObject *type)
+{
+    allocfunc allocate = (allocfunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_alloc);
+    return allocate((PyTypeObject *)type, 0);
+}
+
+void link_light(light *l, light **list)
+{
+    l->state = LIGHT;
+    l->next = *list;
+    l->place = list;
+    if (l->next != NULL)
+        l->next->place = &l->next;
+    *list = l;
+}
+
+void unlink_light(light *l)
+{
+    if (l->place == NULL)
+        return;
+    *l->place = l->next;
+    if (l->next != NULL)
+        l->next->place = l->place;
+    l->next = NULL;
+    l->place = NULL;
+}
+
+void end_light_cursor(cursor *c)
+{
+    const transaction *t = fields(c->txn);
+    unlink_light(&c->light);
+    t->engine->cursor_close(c->cursor);
+    c->cursor = NULL;
+}
+
+/* Keep a finished read transaction for the next; false where enough are kept. */
+static int keep_spare(const environment *e, const transaction *t)
+{
+    PyObject *number;
+    int kept;
+    if (PyList_Size(e->spare) >= e->max_spare || (number = PyLong_FromVoidPtr(t->txn)) == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    kept = PyList_Append(e->spare, number) == 0;
+    Py_DecRef(number);
+    if (kept)
+        t->engine->txn_reset(t->txn);
+    else
+        PyErr_Clear();
+    return kept;
+}
+
+void end_light_transaction(transaction *t)
+{
+    const environment *e = fields(t->env);
+    while (t->lights != NULL)
+        end_light_cursor((cursor *)t->lights);
+    unlink_light(&t->light);
+    if (!keep_spare(e, t))
+        t->engine->txn_abort(t->txn);
+    t->txn = NULL;
+}
+
+/* --- what Python calls of the base classes ------------------------------------------------------------------------ */
+
+/* The light ones in a list, the latest first, for Python to wake. */
+static PyObject *objects_in(const light *first)
+{
+    PyObject *found = PyList_New(0);
+    for (; found != NULL && first != NULL; first = first->next)
+        if (PyList_Append(found, object_of((void *)first)) != 0) {
+            Py_DecRef(found);
+            return NULL;
+        }
+    return found;
+}
+
+static PyObject *lights_of_environment(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return objects_in(((environment *)fields(self))->lights);
+}
+
+static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return objects_in(((transaction *)fields(self))->lights);
+}
+
+/* Python keeps account of it from now on. */
+static PyObject *woken(PyObject *self, PyObject *unused)
+{
+    light *l = fields(self);
+    (void)unused;
+    unlink_light(l);
+    l->state = NOT_LIGHT;
+    return new_reference(none);
+}
+
+/* --- the base classes --------------------------------------------------------------------------------------------- */
+
+#define MEMBER(structure, name, field, type) {name, type, offsetof(structure, field), 0, NULL}
+
+static PyMemberDef environment_members[] = {
+    MEMBER(environment, "_functions", engine, T_ULONG),
+    MEMBER(environment, "_address", env, T_ULONG),
+    MEMBER(environment, "_main", main, T_OBJECT),
+    MEMBER(environment, "_spare", spare, T_OBJECT_EX),
+    MEMBER(environment, "_doors", doors, T_OBJECT_EX),
+    MEMBER(environment, "_max_spare", max_spare, T_PYSSIZET),
+    MEMBER(environment, "_generation", generation, T_PYSSIZET),
+    {NULL, 0, 0, 0, NULL},
+};
+static PyMemberDef database_members[] = {
+    MEMBER(database, "_dbi", dbi, T_INT),
+    MEMBER(database, "_flags", flags, T_UINT),
+    MEMBER(database, "_home", home, T_ULONG),
+    {NULL, 0, 0, 0, NULL},
+};
+static PyMemberDef transaction_members[] = {
+    MEMBER(transaction, "_functions", engine, T_ULONG),
+    MEMBER(transaction, "_address", txn, T_ULONG),
+    MEMBER(transaction, "env", env, T_OBJECT_EX),
+    MEMBER(transaction, "_db", db, T_OBJECT_EX),
+    MEMBER(transaction, "_token", token, T_OBJECT_EX),
+    MEMBER(transaction, "_mutations", mutations, T_PYSSIZET),
+    MEMBER(transaction, "_generation", generation, T_PYSSIZET),
+    MEMBER(transaction, "_iterating", iterating, T_BOOL),
+    MEMBER(transaction, "_lent", lent, T_BOOL),
+    MEMBER(transaction, "_light", light.state, T_INT),
+    {NULL, 0, 0, 0, NULL},
+};
+static PyMemberDef cursor_members[] = {
+    MEMBER(cursor, "_address", cursor, T_ULONG),
+    MEMBER(cursor, "txn", txn, T_OBJECT_EX),
+    MEMBER(cursor, "db", db, T_OBJECT_EX),
+    MEMBER(cursor, "_iteration", iteration, T_OBJECT),
+    MEMBER(cursor, "_seen", seen, T_PYSSIZET),
+    MEMBER(cursor, "_found", found, T_PYSSIZET),
+    MEMBER(cursor, "_positioned", positioned, T_BOOL),
+    MEMBER(cursor, "_light", light.state, T_INT),
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef environment_calls[] = {
+    {"_lights", lights_of_environment, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyMethodDef transaction_calls[] = {
+    {"_lights", lights_of_transaction, METH_NOARGS, NULL},
+    {"_woken", woken, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+static PyMethodDef cursor_calls[] = {
+    {"_places", places, METH_NOARGS, NULL},
+    {"_woken", woken, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+/* Where an object has references to others: its members say it. NULL where `place` is none. */
+static PyObject **reference_in(PyObject *self, const PyMemberDef *place)
+{
+    int is_one = place->type == T_OBJECT || place->type == T_OBJECT_EX;
+    return is_one ? (PyObject **)((char *)self + place->offset) : NULL;
+}
+
+static int traverse(PyObject *self, const PyMemberDef *place, visitproc visit, void *arg)
+{
+    PyObject *type = PyObject_Type(self), **reference;
+    int stop = visit(type, arg);
+    Py_DecRef(type);
+    for (; !stop && place->name != NULL; place++)
+        if ((reference = reference_in(self, place)) != NULL && *reference != NULL)
+            stop = visit(*reference, arg);
+    return stop;
+}
+
+static int clear(PyObject *self, const PyMemberDef *place)
+{
+    PyObject **reference, *before;
+    for (; place->name != NULL; place++)
+        if ((reference = reference_in(self, place)) != NULL) {
+            before = *reference;
+            *reference = NULL;
+            Py_DecRef(before);
+        }
+    return 0;
+}
+
+static void deallocate(PyObject *self, const PyMemberDef *members)
+{
+    PyObject *type = PyObject_Type(self);
+    freefunc release = (freefunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_free);
+    PyObject_GC_UnTrack(self);
+    clear(self, members);
+    release(self);
+    Py_DecRef(type);
+    Py_DecRef(type); /* the object's own */
+}
+
+#define COLLECTED(kind)                                                                                                \
+    static int traverse_##kind(PyObject *self, visitproc visit, void *arg)                                             \
+    {                                                                                                                  \
+        return traverse(self, kind##_members, visit, arg);                                                             \
+    }                                                                                                                  \
+    static int clear_##kind(PyObject *self)                                                                            \
+    {                                                                                                                  \
+        return clear(self, kind##_members);                                                                            \
+    }                                                                                                                  \
+    static void deallocate_##kind(PyObject *self)                                                                      \
+    {                                                                                                                  \
+        deallocate(self, kind##_members);                                                                              \
+    }
+
+COLLECTED(environment)
+COLLECTED(transaction)
+COLLECTED(cursor)
+
+/* What a base class is made of. */
+typedef struct kind {
+    const char *name;
+    size_t size;
+    PyMemberDef *members;
+    PyMethodDef *calls;
+    int (*traverse)(PyObject *, visitproc, void *);
+    int (*clear)(PyObject *);
+    void (*deallocate)(PyObject *);
+    method *methods;        /* that become built-in ones of the class made of it */
+    PyObject **made_of_it;  /* where that class is remembered */
+} kind;
+
+#define KIND(kind) kind##_calls, traverse_##kind, clear_##kind, deallocate_##kind, kind##_methods
+
+static PyObject *environment_type;
+static const kind KINDS[] = {
+    {"lmdb_fast.Environment", sizeof(environment), environment_members, KIND(environment), &environment_type},
+    {"lmdb_fast.Database", sizeof(database), database_members, NULL, NULL, NULL, NULL, NULL, &database_type},
+    {"lmdb_fast.Transaction", sizeof(transaction), transaction_members, KIND(transaction), &transaction_type},
+    {"lmdb_fast.Cursor", sizeof(cursor), cursor_members, KIND(cursor), &cursor_type},
+};
+enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
+
+static PyObject *base_class(const kind *kind)
+{
+    PyType_Slot slots[] = {
+        {Py_tp_members, kind->members},
+        {kind->calls ? Py_tp_methods : 0, kind->calls}, /* 0 is the end: what has no calls has no references either */
+        {Py_tp_traverse, (void *)kind->traverse},
+        {Py_tp_clear, (void *)kind->clear},
+        {Py_tp_dealloc, (void *)kind->deallocate},
+        {0, NULL},
+    };
+    PyType_Spec spec = {kind->name, (int)(head + (Py_ssize_t)kind->size), 0, Py_TPFLAGS_BASETYPE, slots};
+    PyMemberDef *member;
+    for (member = kind->members; member->name != NULL; member++)
+        member->offset += head;
+    if (kind->traverse != NULL)
+        spec.flags |= Py_TPFLAGS_HAVE_GC;
+    return PyType_FromSpec(&spec);
+}
+
+/* --- what the binding calls --------------------------------------------------------------------------------------- */
+
+static int replace(PyObject *type, method *method, PyObject *docs)
+{
+    const char *name = method->definition.ml_name;
+    PyObject *doc = PyDict_GetItemString(docs, name), *made;
+    int rc, i;
+    for (i = 0; method->names[i] != NULL; i++)
+        method->interned[i] = PyUnicode_InternFromString(method->names[i]);
+    if (doc != NULL)
+        method->definition.ml_doc = PyUnicode_AsUTF8AndSize(new_reference(doc), NULL); /* it lives on, as the method */
+    if ((method->slow = PyObject_GetAttrString(type, name)) == NULL ||
+        (made = PyDescr_NewMethod((PyTypeObject *)type, &method->definition)) == NULL)
+        return -1;
+    rc = PyObject_SetAttrString(type, name, made);
+    Py_DecRef(made);
+    return rc;
+}
+
+static PyObject *install(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    const kind *kind = NULL;
+    method *method;
+    (void)self;
+    if (count == 3 && (size_t)PyLong_AsLong(args[1]) < KIND_COUNT)
+        kind = &KINDS[PyLong_AsLong(args[1])];
+    if (kind == NULL)
+        return PyErr_Occurred() ? NULL : failed("install", EINVAL);
+    *kind->made_of_it = new_reference(args[0]);
+    for (method = kind->methods; method != NULL && method->definition.ml_name != NULL; method++)
+        if (replace(args[0], method, args[2]) != 0)
+            return NULL;
+    return new_reference(none);
+}
+
+static PyMethodDef INSTALL = {"install", (PyCFunction)(void *)install, METH_FASTCALL, NULL};
+
+void *lmdb_fast_set_up(void *fail_of_python, ptrdiff_t head_size, int without_gil)
+{
+    Py_ssize_t i;
+    PyObject *all, *one;
+    if (none != NULL || PyInterpreterState_GetID(PyInterpreterState_Get()) != 0)
+        return Py_BuildValue("");
+    none = Py_BuildValue("");
+    fail = new_reference(fail_of_python);
+    yes = PyBool_FromLong(1);
+    no = PyBool_FromLong(0);
+    head = head_size;
+    free_threaded = without_gil;
+    all = PyTuple_New(1 + KIND_COUNT);
+    for (i = 0; all != NULL && i < 1 + KIND_COUNT; i++) {
+        one = i == 0 ? PyCFunction_NewEx(&INSTALL, NULL, NULL) : base_class(&KINDS[i - 1]);
+        if (one == NULL || PyTuple_SetItem(all, i, one) != 0) {
+            Py_DecRef(all);
+            all = NULL;
+        }
+    }
+    return all;
+}
+
+int lmdb_fast_version(void)
+{
+    return 2;
+}
