@@ -12,3 +12,13 @@ PyObject *places(PyObject *self, PyObject *unused)
 method cursor_methods[] = {
     LAST_METHOD,
 };
+
+void finalize_cursor(PyObject *self)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    finalize_slowly(cursor_finalizer, self);
+    PyErr_Restore(type, value, trace);
+}
+
+method cursor_finalizer[] = {METHOD("__del__", NULL, 0, 0, NULL)};

@@ -47,10 +47,11 @@ typedef struct lmdb_fast_engine {
  * Environment), built-in ones. Each has the text of the dict `docs`, and leaves to the method that it replaces whatever
  * is out of the ordinary.
  *
- * fail(name, code) (PyObject *) raises the exception for LMDB's return code. `head_size` is the size in bytes of an
+ * fail(name, code) (PyObject *) raises the exception for LMDB's return code. wake(object) gives an object that was made
+ * the short way all that Python needs of it. `head_size` is the size in bytes of an
  * instance of `object`. `without_gil`: the interpreter is a build without the global lock.
  */
-void *lmdb_fast_set_up(void *fail, ptrdiff_t head_size, int without_gil);
+void *lmdb_fast_set_up(void *fail, void *wake, ptrdiff_t head_size, int without_gil);
 
 /* The version of this interface: it grows when functions are added; the SONAME, when they change. */
 int lmdb_fast_version(void);

@@ -6,7 +6,7 @@
 
 Py_ssize_t head;
 int free_threaded;
-PyObject *none, *yes, *no, *fail, *database_type, *transaction_type, *cursor_type;
+PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type;
 
 /* --- arguments and results ---------------------------------------------------------------------------------------- */
 
@@ -241,6 +241,30 @@ static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
     return objects_in(((transaction *)fields(self))->lights);
 }
 
+/* The lock or the handle, which Python asks for before it does anything. `closure` is where it is. */
+static PyObject *get_waking(PyObject *self, void *closure)
+{
+    PyObject **field = (PyObject **)((char *)fields(self) + (size_t)closure);
+    if (*field == NULL && ((light *)fields(self))->state != NOT_LIGHT) {
+        PyObject *woken = PyObject_CallFunction(wake, "O", self);
+        Py_DecRef(woken);
+        if (woken == NULL)
+            return NULL;
+    }
+    if (*field != NULL)
+        return new_reference(*field);
+    return PyObject_GetAttrString(self, "_begun"); /* an AttributeError: it was never begun */
+}
+
+static int set_reference(PyObject *self, PyObject *value, void *closure)
+{
+    PyObject **field = (PyObject **)((char *)fields(self) + (size_t)closure), *before = *field;
+    Py_IncRef(value);
+    *field = value;
+    Py_DecRef(before);
+    return 0;
+}
+
 /* Python keeps account of it from now on. */
 static PyObject *woken(PyObject *self, PyObject *unused)
 {
@@ -254,6 +278,17 @@ static PyObject *woken(PyObject *self, PyObject *unused)
 /* --- the base classes --------------------------------------------------------------------------------------------- */
 
 #define MEMBER(structure, name, field, type) {name, type, offsetof(structure, field), 0, NULL}
+
+/* What wakes is asked for by a function. Where nothing is ever light, it is a member, since the interpreter reads those
+ * safely while another thread sets them.
+ */
+enum { WAKING_COUNT = 2 };
+#define WAKING_MEMBERS(structure)                                                                                      \
+    MEMBER(structure, "_lock", lock, T_OBJECT_EX), MEMBER(structure, "_handle", handle, T_OBJECT_EX)
+#define WAKING_PROPERTIES(structure)                                                                                   \
+    {"_lock", get_waking, set_reference, NULL, (void *)offsetof(structure, lock)},                                     \
+        {"_handle", get_waking, set_reference, NULL, (void *)offsetof(structure, handle)},                             \
+        {NULL, NULL, NULL, NULL, NULL}
 
 static PyMemberDef environment_members[] = {
     MEMBER(environment, "_functions", engine, T_ULONG),
@@ -282,6 +317,15 @@ static PyMemberDef transaction_members[] = {
     MEMBER(transaction, "_iterating", iterating, T_BOOL),
     MEMBER(transaction, "_lent", lent, T_BOOL),
     MEMBER(transaction, "_light", light.state, T_INT),
+    MEMBER(transaction, "_parent", parent, T_OBJECT),
+    MEMBER(transaction, "_views", views, T_OBJECT),
+    MEMBER(transaction, "_snapshot", snapshot, T_OBJECT),
+    MEMBER(transaction, "_direct", direct, T_OBJECT),
+    MEMBER(transaction, "_write", write, T_BOOL),
+    MEMBER(transaction, "_buffers", buffers, T_BOOL),
+    MEMBER(transaction, "_empty", empty, T_BOOL),
+    MEMBER(transaction, "_abandoned", abandoned, T_BOOL),
+    WAKING_MEMBERS(transaction),
     {NULL, 0, 0, 0, NULL},
 };
 static PyMemberDef cursor_members[] = {
@@ -293,8 +337,12 @@ static PyMemberDef cursor_members[] = {
     MEMBER(cursor, "_found", found, T_PYSSIZET),
     MEMBER(cursor, "_positioned", positioned, T_BOOL),
     MEMBER(cursor, "_light", light.state, T_INT),
+    WAKING_MEMBERS(cursor),
     {NULL, 0, 0, 0, NULL},
 };
+
+static PyGetSetDef transaction_properties[] = {WAKING_PROPERTIES(transaction)};
+static PyGetSetDef cursor_properties[] = {WAKING_PROPERTIES(cursor)};
 
 static PyMethodDef environment_calls[] = {
     {"_lights", lights_of_environment, METH_NOARGS, NULL},
@@ -311,42 +359,56 @@ static PyMethodDef cursor_calls[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* Where an object has references to others: its members say it. NULL where `place` is none. */
-static PyObject **reference_in(PyObject *self, const PyMemberDef *place)
+/* Where the fields have references to other objects; the end is NOWHERE, where no field of them is. */
+enum { NOWHERE = 0 };
+static const size_t environment_references[] = {
+    offsetof(environment, main), offsetof(environment, spare), offsetof(environment, doors), NOWHERE,
+};
+static const size_t transaction_references[] = {
+    offsetof(transaction, env), offsetof(transaction, db), offsetof(transaction, token), offsetof(transaction, lock),
+    offsetof(transaction, handle), offsetof(transaction, parent), offsetof(transaction, views),
+    offsetof(transaction, snapshot), offsetof(transaction, direct), NOWHERE,
+};
+static const size_t cursor_references[] = {
+    offsetof(cursor, txn), offsetof(cursor, db), offsetof(cursor, lock), offsetof(cursor, handle),
+    offsetof(cursor, iteration), NOWHERE,
+};
+
+static PyObject **reference_at(PyObject *self, size_t place)
 {
-    int is_one = place->type == T_OBJECT || place->type == T_OBJECT_EX;
-    return is_one ? (PyObject **)((char *)self + place->offset) : NULL;
+    return (PyObject **)((char *)fields(self) + place);
 }
 
-static int traverse(PyObject *self, const PyMemberDef *place, visitproc visit, void *arg)
+static int traverse(PyObject *self, const size_t *place, visitproc visit, void *arg)
 {
-    PyObject *type = PyObject_Type(self), **reference;
+    PyObject *type = PyObject_Type(self), *found;
     int stop = visit(type, arg);
     Py_DecRef(type);
-    for (; !stop && place->name != NULL; place++)
-        if ((reference = reference_in(self, place)) != NULL && *reference != NULL)
-            stop = visit(*reference, arg);
+    for (; !stop && *place != NOWHERE; place++)
+        if ((found = *reference_at(self, *place)) != NULL)
+            stop = visit(found, arg);
     return stop;
 }
 
-static int clear(PyObject *self, const PyMemberDef *place)
+static int clear(PyObject *self, const size_t *place)
 {
     PyObject **reference, *before;
-    for (; place->name != NULL; place++)
-        if ((reference = reference_in(self, place)) != NULL) {
-            before = *reference;
+    for (; *place != NOWHERE; place++) {
+        reference = reference_at(self, *place);
+        if ((before = *reference) != NULL) {
             *reference = NULL;
             Py_DecRef(before);
         }
+    }
     return 0;
 }
 
-static void deallocate(PyObject *self, const PyMemberDef *members)
+static void deallocate(PyObject *self, const size_t *references)
 {
     PyObject *type = PyObject_Type(self);
     freefunc release = (freefunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_free);
     PyObject_GC_UnTrack(self);
-    clear(self, members);
+    clear(self, references);
     release(self);
     Py_DecRef(type);
     Py_DecRef(type); /* the object's own */
@@ -355,61 +417,85 @@ static void deallocate(PyObject *self, const PyMemberDef *members)
 #define COLLECTED(kind)                                                                                                \
     static int traverse_##kind(PyObject *self, visitproc visit, void *arg)                                             \
     {                                                                                                                  \
-        return traverse(self, kind##_members, visit, arg);                                                             \
+        return traverse(self, kind##_references, visit, arg);                                                          \
     }                                                                                                                  \
     static int clear_##kind(PyObject *self)                                                                            \
     {                                                                                                                  \
-        return clear(self, kind##_members);                                                                            \
+        return clear(self, kind##_references);                                                                         \
     }                                                                                                                  \
     static void deallocate_##kind(PyObject *self)                                                                      \
     {                                                                                                                  \
-        deallocate(self, kind##_members);                                                                              \
+        deallocate(self, kind##_references);                                                                           \
     }
 
 COLLECTED(environment)
 COLLECTED(transaction)
 COLLECTED(cursor)
 
+void finalize_slowly(const method *method, PyObject *self)
+{
+    PyObject *result = PyObject_CallFunction(method->slow, "O", self);
+    if (result == NULL)
+        PyErr_WriteUnraisable(method->slow);
+    Py_DecRef(result);
+}
+
 /* What a base class is made of. */
 typedef struct kind {
     const char *name;
     size_t size;
     PyMemberDef *members;
+    PyObject **made_of_it;  /* where the class made of it is remembered */
     PyMethodDef *calls;
     int (*traverse)(PyObject *, visitproc, void *);
     int (*clear)(PyObject *);
     void (*deallocate)(PyObject *);
-    method *methods;        /* that become built-in ones of the class made of it */
-    PyObject **made_of_it;  /* where that class is remembered */
+    method *methods;        /* that become built-in ones of that class */
+    PyGetSetDef *properties;
+    void (*finalize)(PyObject *);
+    method *finalizer;
 } kind;
 
 #define KIND(kind) kind##_calls, traverse_##kind, clear_##kind, deallocate_##kind, kind##_methods
+#define LIGHT_KIND(kind) KIND(kind), kind##_properties, finalize_##kind, kind##_finalizer
 
 static PyObject *environment_type;
 static const kind KINDS[] = {
-    {"lmdb_fast.Environment", sizeof(environment), environment_members, KIND(environment), &environment_type},
-    {"lmdb_fast.Database", sizeof(database), database_members, NULL, NULL, NULL, NULL, NULL, &database_type},
-    {"lmdb_fast.Transaction", sizeof(transaction), transaction_members, KIND(transaction), &transaction_type},
-    {"lmdb_fast.Cursor", sizeof(cursor), cursor_members, KIND(cursor), &cursor_type},
+    {"lmdb_fast.Environment", sizeof(environment), environment_members, &environment_type, KIND(environment),
+     NULL, NULL, NULL},
+    {"lmdb_fast.Database", sizeof(database), database_members, &database_type, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+     NULL},
+    {"lmdb_fast.Transaction", sizeof(transaction), transaction_members, &transaction_type, LIGHT_KIND(transaction)},
+    {"lmdb_fast.Cursor", sizeof(cursor), cursor_members, &cursor_type, LIGHT_KIND(cursor)},
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
+static void add(PyType_Slot **end, int slot, void *value)
+{
+    if (value != NULL) {
+        (*end)->slot = slot;
+        (*end)++->pfunc = value;
+    }
+}
+
 static PyObject *base_class(const kind *kind)
 {
-    PyType_Slot slots[] = {
-        {Py_tp_members, kind->members},
-        {kind->calls ? Py_tp_methods : 0, kind->calls}, /* 0 is the end: what has no calls has no references either */
-        {Py_tp_traverse, (void *)kind->traverse},
-        {Py_tp_clear, (void *)kind->clear},
-        {Py_tp_dealloc, (void *)kind->deallocate},
-        {0, NULL},
-    };
+    PyType_Slot slots[8] = {{0, NULL}}, *end = slots;
     PyType_Spec spec = {kind->name, (int)(head + (Py_ssize_t)kind->size), 0, Py_TPFLAGS_BASETYPE, slots};
     PyMemberDef *member;
     for (member = kind->members; member->name != NULL; member++)
         member->offset += head;
+    if (kind->properties != NULL && !free_threaded)
+        (member - WAKING_COUNT)->name = NULL;
     if (kind->traverse != NULL)
         spec.flags |= Py_TPFLAGS_HAVE_GC;
+    add(&end, Py_tp_members, kind->members);
+    add(&end, Py_tp_methods, kind->calls);
+    add(&end, Py_tp_getset, free_threaded ? NULL : kind->properties);
+    add(&end, Py_tp_traverse, (void *)kind->traverse);
+    add(&end, Py_tp_clear, (void *)kind->clear);
+    add(&end, Py_tp_dealloc, (void *)kind->deallocate);
+    add(&end, Py_tp_finalize, (void *)kind->finalize);
     return PyType_FromSpec(&spec);
 }
 
@@ -432,6 +518,13 @@ static int replace(PyObject *type, method *method, PyObject *docs)
     return rc;
 }
 
+/* Take Python's finalizer out of its class, so that the base class's is called, which knows what is light. */
+static int take_finalizer(PyObject *type, method *method)
+{
+    method->slow = PyObject_GetAttrString(type, method->definition.ml_name);
+    return method->slow == NULL ? -1 : PyObject_SetAttrString(type, method->definition.ml_name, NULL);
+}
+
 static PyObject *install(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     const kind *kind = NULL;
@@ -445,12 +538,14 @@ static PyObject *install(PyObject *self, PyObject *const *args, Py_ssize_t count
     for (method = kind->methods; method != NULL && method->definition.ml_name != NULL; method++)
         if (replace(args[0], method, args[2]) != 0)
             return NULL;
+    if (kind->finalizer != NULL && take_finalizer(args[0], kind->finalizer) != 0)
+        return NULL;
     return new_reference(none);
 }
 
 static PyMethodDef INSTALL = {"install", (PyCFunction)(void *)install, METH_FASTCALL, NULL};
 
-void *lmdb_fast_set_up(void *fail_of_python, ptrdiff_t head_size, int without_gil)
+void *lmdb_fast_set_up(void *fail_of_python, void *wake_of_python, ptrdiff_t head_size, int without_gil)
 {
     Py_ssize_t i;
     PyObject *all, *one;
@@ -458,6 +553,7 @@ void *lmdb_fast_set_up(void *fail_of_python, ptrdiff_t head_size, int without_gi
         return Py_BuildValue("");
     none = Py_BuildValue("");
     fail = new_reference(fail_of_python);
+    wake = new_reference(wake_of_python);
     yes = PyBool_FromLong(1);
     no = PyBool_FromLong(0);
     head = head_size;

@@ -12,7 +12,8 @@
 #include "python.h"
 
 /* A transaction or a cursor that was made the short way is light: Python has nothing of it, and keeps no account of it,
- * until somebody asks for what only Python can do. What it lives in finds it by a list.
+ * until somebody asks for its lock or its handle, as all of Python's own methods do first, and so wakes it. What it lives
+ * in finds it by a list.
  */
 typedef struct light {
     int state;
@@ -40,17 +41,22 @@ typedef struct transaction {
     light light;
     const lmdb_fast_engine *engine; /* NULL: nothing goes the short way */
     MDB_txn *txn;                   /* NULL: it has ended */
+    PyObject *lock, *handle;        /* Python's; NULL while it is light */
     PyObject *env, *db;             /* its environment, and the database of calls that name none */
     PyObject *checked;              /* that database, once it was seen to be one */
     PyObject *token;                /* a list: it has an element while nobody is at work; NULL: nobody ever was */
     Py_ssize_t mutations, generation;
     char iterating, lent;
     light *lights; /* its light cursors */
+    /* What only Python uses, and what is the same of all that is light: NULL is None, and 0 is False. */
+    PyObject *parent, *views, *snapshot, *direct;
+    char write, buffers, empty, abandoned;
 } transaction;
 
 typedef struct cursor {
     light light;
     MDB_cursor *cursor; /* NULL: it is closed */
+    PyObject *lock, *handle;
     PyObject *txn, *db;
     PyObject *iteration; /* what has read ahead of it; NULL or None: nothing */
     MDB_val key, value;  /* at its place; empty where it is unset */
@@ -62,7 +68,7 @@ extern Py_ssize_t head; /* bytes of an object before its fields */
 extern int free_threaded;
 
 /* Objects that live as long as the process. The classes are Python's, and NULL before install() was given them. */
-extern PyObject *none, *yes, *no, *fail, *database_type, *transaction_type, *cursor_type;
+extern PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type;
 
 static inline void *fields(PyObject *object)
 {
@@ -97,6 +103,13 @@ enum { KEYWORDS = METH_FASTCALL | METH_KEYWORDS };
 #define METHOD(name, function, flags, least, ...)                                                                      \
     {{name, (PyCFunction)(void *)(function), flags, NULL}, NULL, least, {__VA_ARGS__}, {NULL}}
 #define LAST_METHOD {{NULL, NULL, 0, NULL}, NULL, 0, {NULL}, {NULL}}
+
+/* Python's finalizers are called by C's, which end what is light themselves. */
+extern method transaction_finalizer[], cursor_finalizer[];
+void finalize_transaction(PyObject *self), finalize_cursor(PyObject *self);
+
+/* Call a finalizer of Python's, as the interpreter does it. */
+void finalize_slowly(const method *method, PyObject *self);
 
 extern method environment_methods[], transaction_methods[], cursor_methods[];
 

@@ -32,6 +32,14 @@ typedef struct PyMemberDef {
 } PyMemberDef;
 enum { T_INT = 1, T_OBJECT = 6, T_UINT = 11, T_ULONG = 12, T_BOOL = 14, T_OBJECT_EX = 16, T_PYSSIZET = 19 };
 
+typedef struct PyGetSetDef {
+    const char *name;
+    PyObject *(*get)(PyObject *, void *);
+    int (*set)(PyObject *, PyObject *, void *);
+    const char *doc;
+    void *closure;
+} PyGetSetDef;
+
 typedef struct PyType_Slot {
     int slot;
     void *pfunc;
@@ -53,7 +61,9 @@ enum {
     Py_tp_methods = 64,
     Py_tp_traverse = 71,
     Py_tp_members = 72,
+    Py_tp_getset = 73,
     Py_tp_free = 74,
+    Py_tp_finalize = 80,
 };
 
 extern void Py_IncRef(PyObject *);
@@ -68,8 +78,11 @@ extern PyObject *PyDict_GetItemString(PyObject *, const char *);
 extern PyObject *PyDict_New(void);
 extern int PyDict_SetItem(PyObject *, PyObject *, PyObject *);
 extern void PyErr_Clear(void);
+extern void PyErr_Fetch(PyObject **, PyObject **, PyObject **);
 extern PyObject *PyErr_Occurred(void);
-extern void PyErr_SetString(PyObject *, const char *);
+extern void PyErr_Restore(PyObject *, PyObject *, PyObject *);
+extern void PyErr_SetNone(PyObject *);
+extern void PyErr_WriteUnraisable(PyObject *);
 extern PyInterpreterState *PyInterpreterState_Get(void);
 extern long long PyInterpreterState_GetID(PyInterpreterState *);
 extern int PyList_Append(PyObject *, PyObject *);

@@ -50,7 +50,7 @@ method environment_methods[] = {
     LAST_METHOD,
 };
 
-enum { ABORT, COMMIT, ENTER, EXIT, DEL, GET, PUT, DELETE, REPLACE, POP };
+enum { ABORT, COMMIT, ENTER, EXIT, GET, PUT, DELETE, REPLACE, POP };
 
 /* End a transaction that only reads, and has nothing to commit. */
 static PyObject *ended(int method, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -74,14 +74,21 @@ static PyObject *txn_commit(PyObject *self, PyObject *unused)
     return ended(COMMIT, self, NULL, 0, NULL);
 }
 
-static PyObject *txn_del(PyObject *self, PyObject *unused)
+void finalize_transaction(PyObject *self)
 {
     transaction *t = fields(self);
-    (void)unused;
+    PyObject *type, *value, *trace;
     if (t->light.state == LIGHT && t->txn == NULL)
-        return new_reference(none);
-    return ended(DEL, self, NULL, 0, NULL);
+        return;
+    PyErr_Fetch(&type, &value, &trace);
+    if (t->light.state == LIGHT)
+        end_light_transaction(t);
+    else
+        finalize_slowly(transaction_finalizer, self);
+    PyErr_Restore(type, value, trace);
 }
+
+method transaction_finalizer[] = {METHOD("__del__", NULL, 0, 0, NULL)};
 
 static PyObject *txn_enter(PyObject *self, PyObject *unused)
 {
@@ -240,7 +247,6 @@ method transaction_methods[] = {
     [COMMIT] = METHOD("commit", txn_commit, METH_NOARGS, 0, NULL),
     [ENTER] = METHOD("__enter__", txn_enter, METH_NOARGS, 0, NULL),
     [EXIT] = METHOD("__exit__", txn_exit, KEYWORDS, 3, "kind", "value", "trace"),
-    [DEL] = METHOD("__del__", txn_del, METH_NOARGS, 0, NULL),
     [GET] = METHOD("get", txn_get, KEYWORDS, 1, "key", "default", "db"),
     [PUT] = METHOD("put", txn_put, KEYWORDS, 2, "key", "value", "dupdata", "overwrite", "append", "db"),
     [DELETE] = METHOD("delete", txn_delete, KEYWORDS, 1, "key", "value", "db"),

@@ -11,7 +11,8 @@ They keep the interpreter's lock meanwhile, which costs more to give back than a
 opened with ``readahead=False``, for random reads of a file larger than memory, does without them.
 
 A read transaction that a built-in method has begun, or a cursor, is light: Python has nothing of it, and it is in no
-book, until something out of the ordinary asks for an attribute that is not there yet, and so wakes it.
+book, until something out of the ordinary asks for its ``_lock`` or ``_handle``, and so wakes it. Every method in Python
+asks for one of the two before anything else but what the base classes below have.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment
     from lmdb_bindings._transaction import Transaction
+    from lmdb_bindings._views import LiveViews
 
 SWITCH = "LMDB_BINDINGS_FAST"
 
@@ -80,26 +83,17 @@ def functions(lib: Any) -> Functions | None:
 
 # -- what is light -----------------------------------------------------------------------------------------------------
 
-LIGHT, WAKING = 1, 2
-"""``_light`` of what is light, and of what is being woken; 0 of all else."""
+WAKING = 2
+"""``_light`` of what is being woken; of what is light it is 1, of all else 0."""
 
 
-class _Sleeper:
-    """What may be light. A class made of it can ``_wake``: make all the attributes that are not there."""
-
-    __slots__ = ()
-
-    def __getattr__(self, name: str) -> Any:
-        self._wake_up()
-        return object.__getattribute__(self, name)
-
-    def _wake_up(self) -> None:
-        this: Any = self
-        with waking:
-            if this._light:
-                this._light = WAKING
-                this._wake()
-                this._woken()
+def wake(sleeper: Any) -> None:
+    """Let a transaction or a cursor have what Python needs of it, if it is light."""
+    with waking:
+        if sleeper._light:
+            sleeper._light = WAKING
+            sleeper._wake()
+            sleeper._woken()
 
 
 # -- the base classes, where the library is not used -------------------------------------------------------------------
@@ -154,18 +148,32 @@ class TransactionBase:
         _functions: the address of the engine's functions; 0 where nothing is to go the short way.
         _address: of LMDB's transaction; 0 when it has ended.
         _token: the lock's, see ``_token``.
-        _mutations, _iterating, _lent, _generation: see there.
+
+    All others: see there.
     """
 
-    __slots__ = ("_address", "_db", "_functions", "_generation", "_iterating", "_lent", "_mutations", "_token", "env")
+    __slots__ = (
+        "_abandoned", "_address", "_buffers", "_db", "_direct", "_empty", "_functions", "_generation", "_handle",
+        "_iterating", "_lent", "_lock", "_mutations", "_parent", "_snapshot", "_token", "_views", "_write", "env",
+    )  # fmt: skip
+    _abandoned: bool
     _address: int
+    _buffers: bool
     _db: Any
+    _direct: Direct | None
+    _empty: bool
     _functions: int
     _generation: int
+    _handle: Any
     _iterating: bool
     _lent: bool
+    _lock: TokenLock
     _mutations: int
+    _parent: Transaction[Any] | None
+    _snapshot: Any
     _token: list[None]
+    _views: LiveViews | None
+    _write: bool
     env: Environment
     _light = 0
 
@@ -179,13 +187,16 @@ class CursorBase:
 
     Attributes:
         _address: of LMDB's cursor; 0 when it is closed.
-        _positioned, _seen, _found, _iteration: see there.
+
+    All others: see there.
     """
 
-    __slots__ = ("_address", "_found", "_iteration", "_positioned", "_seen", "db", "txn")
+    __slots__ = ("_address", "_found", "_handle", "_iteration", "_lock", "_positioned", "_seen", "db", "txn")
     _address: int
     _found: int
+    _handle: Any
     _iteration: Any
+    _lock: TokenLock
     _positioned: bool
     _seen: int
     db: _Database
@@ -232,8 +243,8 @@ def _load() -> tuple[str, tuple[Any, ...]]:
     except SharedLibraryError as problem:  # a distributor may leave it out: nothing is lost but speed
         return str(problem), ()
     set_up = PyDLL(None, handle=int(library.handle)).lmdb_fast_set_up
-    set_up.argtypes, set_up.restype = [py_object, c_ssize_t, c_int], py_object
-    made = set_up(_fail, object.__basicsize__, "t" in getattr(sys, "abiflags", ""))
+    set_up.argtypes, set_up.restype = [py_object, py_object, c_ssize_t, c_int], py_object
+    made = set_up(_fail, wake, object.__basicsize__, "t" in getattr(sys, "abiflags", ""))
     if made is None:
         return "another interpreter of this process, or an earlier import, has it: it serves one", ()
     return "", made
@@ -250,10 +261,4 @@ if not why_not:
     _install, *_bases_made = _made
     _bases = tuple(_bases_made)
     if not TYPE_CHECKING:
-        EnvironmentBase, DatabaseBase = _bases[:2]
-
-        class TransactionBase(_bases[2], _Sleeper):
-            __slots__ = ()
-
-        class CursorBase(_bases[3], _Sleeper):
-            __slots__ = ()
+        EnvironmentBase, DatabaseBase, TransactionBase, CursorBase = _bases

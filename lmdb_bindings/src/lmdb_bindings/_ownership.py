@@ -13,6 +13,8 @@ import os
 from _weakref import ref
 from abc import ABC, abstractmethod
 
+from lmdb_bindings._fast import wake
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +60,7 @@ class Owner(ABC):
 
     def _wake_lights(self) -> None:
         for dependent in self._lights():
-            dependent._wake_up()
+            wake(dependent)
 
     def _is_in_use(self) -> bool:
         """Whether anything was made from it that has not ended, be it garbage."""

@@ -62,10 +62,9 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
-    __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "__weakref__", "_abandoned", "_buffers", "_bulk", "_dependents", "_direct", "_empty", "_finished",
-        "_handle", "_key", "_lib", "_lock", "_opened", "_out", "_parent", "_records", "_singles", "_snapshot", "_thread",
-        "_value", "_views", "_write",
+    __slots__ = (
+        "__weakref__", "_bulk", "_dependents", "_finished", "_key", "_lib", "_opened", "_out", "_records", "_singles",
+        "_thread", "_value",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -136,15 +135,15 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         """Have what a transaction has in Python, but for LMDB's."""
         super().__init__()
         env = self.env
-        self._handle: Any = None
+        self._handle = None
         self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
         self._lib = env._engine.lib
         self._parent = parent
         self._write = write
         self._thread = get_ident()
         self._buffers = buffers
-        self._views: LiveViews | None = None
-        self._snapshot: Any = None  # where records of tables are read in place: see tables._snapshot
+        self._views = None
+        self._snapshot = None  # where records of tables are read in place: see tables._snapshot
         self._out: Callable[[Any], V] = self._reader()
         self._key = ffi.new("MDB_val *")
         self._value = ffi.new("MDB_val *")
@@ -158,12 +157,12 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._bulk = env._engine.bulk
         # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
         self._singles = None if env._functions else self._bulk
-        self._direct: Direct | None = None
+        self._direct = None
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
         lock = TokenLock() if parent is None else parent._lock
         self._token = lock.token
-        self._lock: TokenLock = lock  # at last: who has it may use all the rest
+        self._lock = lock  # at last: who has it may use all the rest
 
     def _wake(self) -> None:
         """Have in Python what a transaction has that a built-in method has begun: see ``_fast``."""
