@@ -122,9 +122,15 @@ static int cursor_del(MDB_cursor *cursor, unsigned int flags)
     return cursor->place == COUNT ? EINVAL : 0;
 }
 
+static int cursor_count(MDB_cursor *cursor, size_t *count)
+{
+    *count = 1;
+    return cursor->place == COUNT ? EINVAL : 0;
+}
+
 static const lmdb_fast_engine STAND_IN = {
-    txn_begin,    txn_renew,  txn_end,    txn_end,    get, put, del, cursor_open,
-    cursor_close, cursor_get, cursor_put, cursor_del, 1,
+    txn_begin,    txn_renew,  txn_end,    txn_end,    get,          put, del, cursor_open,
+    cursor_close, cursor_get, cursor_put, cursor_del, cursor_count, 1,
 };
 
 const void *lmdb_fast_stand_in(void)

@@ -65,6 +65,7 @@ def _try_light(env: Environment) -> None:
     _expect("a new transaction", (type(txn), txn._light, txn._generation, txn.env is env), (Transaction, 1, 3, True))
     _expect("a transaction that the environment knows", [one is txn for one in env._lights()], [True])
     _expect("its get", txn.get(b"other"), b"another")
+    _try_cursors(txn)
     txn.abort()
     _expect("its end", (txn._address, env._lights(), len(env._spare)), (0, [], 1))
     with env.begin() as again:
@@ -72,6 +73,18 @@ def _try_light(env: Environment) -> None:
     env.begin()
     _expect("one that nobody keeps", (env._lights(), len(env._spare)), ([], 1))
     env._spare.clear()
+
+
+def _try_cursors(txn: Transaction[Any]) -> None:
+    """One that moves and reads, and one that iterates."""
+    records = [(b"key", b"value"), (b"other", b"another")]
+    with txn.cursor() as cursor:
+        _expect("moves", [cursor.first(), cursor.next(), cursor.next(), cursor.set_key(_KEY)], [True, True, False, True])
+        _expect("what a cursor is on", (cursor.key(), cursor.value(), cursor.item()), (*records[0], records[0]))
+        _expect("a whole iteration", list(cursor), records)
+        _expect("an unset cursor", cursor.item(), (b"", b""))
+    _expect("half an iteration", next(txn.cursor().iternext(values=False)), _KEY)
+    _expect("cursors that the transaction knows", txn._lights(), [])
 
 
 def _environment(stand_in: int) -> tuple[Environment, _Database]:
