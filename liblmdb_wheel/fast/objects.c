@@ -89,7 +89,7 @@ PyObject *copy_of(const MDB_val *value)
 
 static int is_usual(const transaction *t)
 {
-    return t->engine != NULL && t->txn != NULL && !t->lent && t->light.state != WAKING;
+    return t->engine != NULL && t->engine->is_on && t->txn != NULL && !t->lent && t->light.state != WAKING;
 }
 
 int enter(transaction *t)

@@ -64,6 +64,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def _prepare(self) -> None:
         """Have what a cursor has in Python, but for LMDB's."""
         txn = self.txn
+        lock = txn._lock  # first, which wakes it
         self._handle = None
         self._lib = txn._lib
         self._out: Callable[[Any], V] = txn._out
@@ -71,7 +72,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
             self._key, self._value = (ffi.cast("MDB_val *", place) for place in places)
         else:
             self._key, self._value = ffi.new("MDB_val *"), ffi.new("MDB_val *")
-        self._lock = txn._lock  # at last: who has it may use all the rest
+        self._lock = lock  # at last: who has it may use all the rest
 
     def _wake(self) -> None:
         """Have in Python what a cursor has that a built-in method has opened: see ``_fast``."""
@@ -355,6 +356,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
             return self._out(self._key if what == b.KEYS else self._value)
 
     def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
+        self._open_handle()
         return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
 
     if TYPE_CHECKING:

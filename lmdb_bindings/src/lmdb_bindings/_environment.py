@@ -402,6 +402,11 @@ class Environment(Owner, _fast.EnvironmentBase):
                 self._inherited = False
             return self._handle
 
+    def _is_short(self) -> bool:
+        """Whether its calls go the short way: see ``_fast``."""
+        fast = self._engine.fast
+        return self._functions != 0 and fast is not None and fast.is_on
+
     def _lacks(self, options: dict[str, Any]) -> str:
         """What these options ask for and the open environment has not, in words; nothing where there is no such."""
         mine = self._options

@@ -61,8 +61,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
-    __slots__ = (
-        "__weakref__", "_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles",
+    __slots__ = (  # the instance dictionary is for whatever users hang on it
+        "__dict__", "__weakref__", "_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles",
         "_thread",
     )  # fmt: skip
 
@@ -127,8 +127,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         else:
             self._begin_reading()
         self._db = db if db is not None else env._main
-        if not self._buffers:
-            self._functions, self._address = env._functions, _fast.address(self._handle)
+        self._functions = 0 if self._buffers else env._functions
+        self._address = _fast.address(self._handle)
 
     def _prepare(self, parent: Transaction | None, write: bool, buffers: bool) -> None:
         """Have what a transaction has in Python, but for LMDB's."""
@@ -153,7 +153,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
-        self._singles = None if env._functions else self._bulk
+        self._singles = None if env._is_short() else self._bulk
         self._direct = None
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
