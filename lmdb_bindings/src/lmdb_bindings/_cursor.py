@@ -47,6 +47,9 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     __slots__ = ("__weakref__", "_key", "_lib", "_out", "_value")
 
+    if TYPE_CHECKING:
+        txn: Transaction[V]
+
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
         self.txn = txn
