@@ -607,7 +607,7 @@ PyObject *iterator_next(PyObject *self)
     transaction *t;
     cursor *c;
     int rc;
-    if (owner == NULL)
+    if (owner == NULL || i->what == 0)
         return NULL;
     c = fields(owner);
     if ((t = enter_at(c)) == NULL) {
@@ -627,7 +627,9 @@ PyObject *iterator_next(PyObject *self)
     if (rc == 0)
         return result;
     Py_DecRef(result);
-    if (i->cursor == owner) { /* nobody else has met the end meanwhile */
+    if (free_threaded) /* another thread may be using the cursor here */
+        i->what = 0;
+    else if (i->cursor == owner) { /* nobody else has met the end meanwhile */
         i->cursor = NULL;
         Py_DecRef(owner);
     }
