@@ -93,6 +93,7 @@ extern int PyList_SetSlice(PyObject *, Py_ssize_t, Py_ssize_t, PyObject *);
 extern Py_ssize_t PyList_Size(PyObject *);
 extern long PyLong_AsLong(PyObject *);
 extern void *PyLong_AsVoidPtr(PyObject *);
+extern PyObject *PyLong_FromSize_t(size_t);
 extern PyObject *PyLong_FromVoidPtr(void *);
 extern PyObject *PyObject_Call(PyObject *, PyObject *, PyObject *);
 extern PyObject *PyObject_CallFunction(PyObject *, const char *, ...);

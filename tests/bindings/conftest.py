@@ -33,14 +33,19 @@ def take(engine: int) -> Iterator[Callable[[str], None]]:
     used = engine_of(engine)
     own = Means.of(used)
 
+    def use(means: Means) -> None:
+        means.use(used)
+        if own.fast is not None:  # of environments that are open already
+            own.fast.is_on = means.fast is not None
+
     def take(path: str) -> None:
         means = own.path(path, used)
         if isinstance(means, str):
             pytest.skip(means)
-        means.use(used)
+        use(means)
 
     yield take
-    own.use(used)
+    use(own)
 
 
 @pytest.fixture(params=PATHS)

@@ -18,7 +18,8 @@ import sys
 import time
 from _thread import get_ident
 
-from lmdb_bindings._stack import LOST, is_at_work
+from lmdb_bindings._stack import LOST, is_at_work, is_nested
+from lmdb_bindings.errors import in_a_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +105,22 @@ class TokenLock:
         with self:
             while self.left:
                 self.left.pop()()
+
+    def refuse_in_a_call(self) -> None:
+        """Before a write, or the end of something, with the lock: not in the middle of a call of this very thread,
+        which goes on with what would have moved or be gone. Who comes there is a handler of a signal, a finalizer, or
+        the code of an argument, and may read.
+
+        Raises:
+            Error: so it is.
+        """
+        if (self._depth > 1 or self._borrowed) and is_nested():
+            raise in_a_call()
+
+    def is_in_a_call(self) -> bool:
+        """Whether the calling function comes in the middle of a call of this thread that has the lock."""
+        named = self._owner == get_ident() or _holds_it_unnamed(sys._getframe(1), self)
+        return named and is_nested()
 
     def may_go_direct(self) -> bool:
         """Whether single gets and puts may go without ``with``: not while a thread waits, since they give up the
