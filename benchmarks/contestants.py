@@ -69,7 +69,6 @@ ZLMDB_PYPY = Contestant(
     imports=False,
 )
 CONTESTANTS = (OURS, PY_LMDB, ZLMDB, LIMIT, OURS_CFFI, OURS_PYPY, ZLMDB_PYPY)
-PEERS = (PY_LMDB, ZLMDB)
 
 
 class UnavailableError(Exception):

@@ -1,6 +1,6 @@
 /* The limit: the works of worker.py in C, over the same liblmdb. It takes pointers into the map and copies nothing out.
  *
- *     limit FOLDER NAME MANY READERS
+ *     limit FOLDER NAME MANY FEW READERS
  *
  * Speaks worker.py's protocol; its own work `fill` makes the large database whose scan is weighed.
  */
@@ -31,10 +31,10 @@ typedef struct {
 } keys;
 
 static const char *shared, *own;
-static size_t many;
+static size_t many, few; /* keys of one call, records of a short range */
 static int readers_count;
 static keys small_keys, ordered_keys; /* the latter only the first `many`, in their order */
-static database small, empty;
+static database small, written, empty;
 static char value[MEMORY_VALUE_SIZE];
 static volatile size_t seen; /* of the values: what is not looked at might be left out */
 static pthread_barrier_t ready;
@@ -178,6 +178,94 @@ static void put_some(keys from)
 static void put_many(void) { put_some(small_keys); }
 static void put_many_ordered(void) { put_some(ordered_keys); }
 
+/* Each record by one like it, which has the size of the old one: it is looked for once. */
+static void replace(void)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    size_t sum = 0;
+    CHECK(mdb_txn_begin(small.env, NULL, 0, &txn));
+    CHECK(mdb_cursor_open(txn, small.dbi, &cursor));
+    for (size_t i = 0; i < small_keys.count; i++) {
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE}, old, new = {VALUE_SIZE, value};
+        CHECK(mdb_cursor_get(cursor, &k, &old, MDB_SET_KEY));
+        sum += *(unsigned char *)old.mv_data;
+        CHECK(mdb_cursor_put(cursor, &k, &new, MDB_CURRENT));
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    seen += sum;
+}
+
+static void pop(void)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    size_t sum = 0;
+    CHECK(mdb_txn_begin(small.env, NULL, 0, &txn));
+    CHECK(mdb_cursor_open(txn, small.dbi, &cursor));
+    for (size_t i = 0; i < small_keys.count; i++) {
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE}, v;
+        CHECK(mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY));
+        sum += *(unsigned char *)v.mv_data;
+        CHECK(mdb_cursor_del(cursor, 0));
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    seen += sum;
+}
+
+static void delete(void)
+{
+    MDB_txn *txn;
+    CHECK(mdb_txn_begin(small.env, NULL, 0, &txn));
+    for (size_t i = 0; i < small_keys.count; i++) {
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE};
+        CHECK(mdb_del(txn, small.dbi, &k, NULL));
+    }
+    mdb_txn_abort(txn);
+}
+
+static void seek(void)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    size_t sum = 0;
+    CHECK(mdb_txn_begin(small.env, NULL, MDB_RDONLY, &txn));
+    CHECK(mdb_cursor_open(txn, small.dbi, &cursor));
+    for (size_t i = 0; i < small_keys.count; i++) {
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE}, v;
+        CHECK(mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY));
+        sum += *(unsigned char *)v.mv_data;
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    seen += sum;
+}
+
+static void range(void)
+{
+    MDB_txn *txn;
+    size_t sum = 0;
+    CHECK(mdb_txn_begin(small.env, NULL, MDB_RDONLY, &txn));
+    for (size_t i = 0; i < many; i++) {
+        MDB_cursor *cursor;
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE}, v;
+        int rc;
+        CHECK(mdb_cursor_open(txn, small.dbi, &cursor));
+        rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+        for (size_t count = 0; rc == MDB_SUCCESS && count < few; count++) {
+            sum += *(unsigned char *)k.mv_data + *(unsigned char *)v.mv_data;
+            rc = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+        }
+        if (rc != MDB_NOTFOUND)
+            CHECK(rc);
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    seen += sum;
+}
+
 static void iterate(void)
 {
     MDB_txn *txn;
@@ -194,6 +282,31 @@ static void iterate(void)
     mdb_cursor_close(cursor);
     mdb_txn_abort(txn);
     seen += sum;
+}
+
+static void begin(void)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < many; i++) {
+        MDB_txn *txn;
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE}, v;
+        CHECK(mdb_txn_begin(small.env, NULL, MDB_RDONLY, &txn));
+        CHECK(mdb_get(txn, small.dbi, &k, &v));
+        sum += *(unsigned char *)v.mv_data;
+        mdb_txn_abort(txn);
+    }
+    seen += sum;
+}
+
+static void write_each(void)
+{
+    for (size_t i = 0; i < many; i++) {
+        MDB_txn *txn;
+        MDB_val k = {KEY_SIZE, small_keys.data + i * KEY_SIZE}, v = {VALUE_SIZE, value};
+        CHECK(mdb_txn_begin(written.env, NULL, 0, &txn));
+        CHECK(mdb_put(txn, written.dbi, &k, &v, 0));
+        CHECK(mdb_txn_commit(txn));
+    }
 }
 
 static void *read_alone(void *passes)
@@ -277,7 +390,18 @@ static const struct {
     {"open", open_close},
     {"get", get},
     {"put", put},
+    {"replace", replace},
+    {"pop", pop},
+    {"delete", delete},
+    {"seek", seek},
+    {"step", iterate},
+    {"step_item", iterate},
+    {"range", range},
     {"iterate", iterate},
+    {"iterate_keys", iterate},
+    {"begin", begin},
+    {"begin_with", begin},
+    {"write", write_each},
     {"scan", iterate},
     {"getmulti", get_many},
     {"getmany", get_many},
@@ -313,22 +437,25 @@ int main(int argc, char **argv)
     char work[32];
     int passes;
     database opened;
-    if (argc != 5)
+    if (argc != 6)
         return 2;
     shared = argv[1];
     snprintf(folder, sizeof folder, "%s/%s", shared, argv[2]);
     own = folder;
     many = strtoul(argv[3], NULL, 10);
-    readers_count = atoi(argv[4]);
+    few = strtoul(argv[4], NULL, 10);
+    readers_count = atoi(argv[5]);
     mkdir(own, 0755);
     memset(value, 'v', sizeof value);
     small_keys = read_keys("small.keys");
     ordered_keys = read_keys("small.keys");
     qsort(ordered_keys.data, many, KEY_SIZE, compare_keys);
     small = open_database(path_of(own, "small"), SMALL_MAP);
+    written = open_database(path_of(own, "written"), SMALL_MAP);
     empty = open_database(path_of(own, "empty"), SMALL_MAP);
     opened = open_database(path_of(own, "opened"), SMALL_MAP);
     fill(small, small_keys);
+    fill(written, small_keys);
     fill(opened, small_keys);
     mdb_env_close(opened.env);
     printf("ready %ld\n", (long)getpid());

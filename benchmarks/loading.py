@@ -93,7 +93,7 @@ def times(rounds: int) -> dict[str, float]:
 
 def memory(rounds: int, folder: Path) -> tuple[float, float]:
     """Bytes of private memory for each added consumer, and for each added copy of the library itself."""
-    toolchain = Toolchain.choose("glibc", folder / "zig")
+    toolchain = Toolchain.choose(folder / "zig")
     source = folder / "consumer.c"
     source.write_text(CONSUMER)
     objects = toolchain.compile([source], ["-O2", "-fPIC"], folder / "objects")

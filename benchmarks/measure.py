@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from benchmarks.contestants import HERE, Entrant
-from benchmarks.works import IMPORT, KEY_SIZE, LOAD, MANY, READERS, RECORDS, Work
+from benchmarks.works import FEW, IMPORT, KEY_SIZE, LOAD, MANY, READERS, RECORDS, Work
 
 # Rounds before the first that counts; not before works of seconds. PyPy compiles a function when it was called some
 # 1,600 times, and a round calls it ten times.
@@ -29,7 +29,7 @@ class Process:
     def __init__(self, entrant: Entrant, folder: Path) -> None:
         self.name = entrant.contestant.name
         self.warming = WARMING[entrant.contestant.interpreter]
-        arguments = [str(folder), self.name.replace(" ", "-"), str(MANY), str(READERS)]
+        arguments = [str(folder), self.name.replace(" ", "-"), str(MANY), str(FEW), str(READERS)]
         if entrant.contestant.interpreter != "C":
             arguments = [str(HERE / "worker.py"), *arguments, entrant.contestant.statement]
         self.popen = subprocess.Popen(

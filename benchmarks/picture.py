@@ -30,7 +30,9 @@ def draw(found: dict[str, Any], file: str) -> None:
         heights = [at for at, _ in rows]
         axes.plot([ratio["median"] for ratio in ratios], heights, "o", color=colour, markersize=4, label=f"to {other}")
         axes.hlines(heights, *zip(*(ratio["quartiles"] for ratio in ratios), strict=True), color=colour)
-        targets = [(line["targets"][other], at) for at, line in rows if other in line["targets"]]
+        targets = [
+            (ratio["target"], at) for ratio, at in zip(ratios, heights, strict=True) if ratio["target"] is not None
+        ]
         if targets:
             axes.plot(*zip(*targets, strict=True), "|", color=colour, markersize=12)
     axes.set_xscale("log")

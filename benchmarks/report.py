@@ -9,23 +9,22 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from benchmarks.contestants import LIMIT, OURS, OURS_CFFI, OURS_PYPY, PEERS, PY_LMDB
+from benchmarks.contestants import LIMIT, OURS, OURS_CFFI, OURS_PYPY, PY_LMDB, ZLMDB
 from benchmarks.measure import Samples
-from benchmarks.works import IMPORT, Work
+from benchmarks.works import Work
 
-# Ours, and what each is compared with, in the order of the columns.
-COMPARED = {
-    OURS.name: (*(peer.name for peer in PEERS), LIMIT.name),
-    OURS_CFFI.name: (PY_LMDB.name,),
-    OURS_PYPY.name: (PY_LMDB.name,),
+# Ours, and what each is compared with, in the order of the columns; and which of a work's targets that has.
+COMPARED: dict[str, dict[str, str | None]] = {
+    OURS.name: {PY_LMDB.name: "py_lmdb", ZLMDB.name: "zlmdb", LIMIT.name: None},
+    OURS_CFFI.name: {PY_LMDB.name: "by_cffi"},
+    OURS_PYPY.name: {PY_LMDB.name: "on_pypy"},
 }
-PYPY_TARGET = 1.0  # of py-lmdb on CPython, every row
 
 Row = dict[str, Any]
 
 
 def row(work: Work, samples: Samples) -> Row:
-    """A work's medians and ratios.
+    """A work's medians and ratios, each with its target or None.
 
     A ratio is one of medians. Its spread is that of the ratios within each round; where the work is not paired, that
     of our times over the median of theirs.
@@ -34,11 +33,15 @@ def row(work: Work, samples: Samples) -> Row:
         "work": work.name,
         "title": work.title,
         "unit": work.unit,
-        "targets": {peer.name: target for peer, target in zip(PEERS, work.targets, strict=True) if target is not None},
         "nanoseconds": {name: spread(times, median(times)) for name, times in samples.items()},
         "ratios": {
             name: {
-                other: ratio(samples[name], samples[other], paired=work.paired) for other in others if other in samples
+                other: {
+                    **ratio(samples[name], samples[other], paired=work.paired),
+                    "target": target and getattr(work.targets, target),
+                }
+                for other, target in others.items()
+                if other in samples
             }
             for name, others in COMPARED.items()
             if name in samples
@@ -80,17 +83,10 @@ def missed(found: Mapping[str, Any]) -> list[str]:
     for line in found["works"]:
         for name, others in line["ratios"].items():
             for other, measured in others.items():
-                target = target_of(line, name, other)
+                target = measured["target"]
                 if target is not None and measured["median"] > target:
                     sentences.append(f"{line['title']}: {name} is {measured['median']} of {other}, target {target}")
     return sentences
-
-
-def target_of(line: Row, name: str, other: str) -> float | None:
-    if name == OURS_PYPY.name:  # an interpreter that takes longer to start can promise nothing of imports
-        return PYPY_TARGET if line["targets"] and line["work"] != IMPORT.name else None
-    target: float | None = line["targets"].get(other)
-    return target
 
 
 def ratios(found: Mapping[str, Any]) -> list[list[str]]:
@@ -103,8 +99,7 @@ def ratios(found: Mapping[str, Any]) -> list[list[str]]:
         cells = [line["title"]]
         for name, other in columns:
             measured = line["ratios"].get(name, {}).get(other)
-            target = target_of(line, name, other)
-            cells.append("" if measured is None else _ratio_text(measured, target))
+            cells.append("" if measured is None else _ratio_text(measured))
         table.append(cells)
     return table
 
@@ -125,9 +120,9 @@ def markdown(found: Mapping[str, Any]) -> str:
     lines = [
         "**Ratios** of medians, lower is better; in brackets the quartiles of the rounds' own ratios, then the target."
     ]
-    lines += ["", *_markdown_table(ratios(found)), "", "**Medians** of one operation.", ""]
-    lines += [*_markdown_table(times(found)), "", "**Memory** that a scan adds to the process's own.", ""]
-    lines += _markdown_table(memory(found))
+    lines += ["", *markdown_table(ratios(found)), "", "**Medians** of one operation.", ""]
+    lines += [*markdown_table(times(found)), "", "**Memory** that a scan adds to the process's own.", ""]
+    lines += markdown_table(memory(found))
     lines += ["", f"Measured on {found['machine']['processor']}, {found['machine']['processors']} processors, "
               f"{found['machine']['system']}; {found['rounds']} rounds. " + "; ".join(
                   f"{name}: {version}" for name, version in found["contestants"].items() if version) + "."]  # fmt: skip
@@ -144,8 +139,8 @@ def _took_part(found: Mapping[str, Any], *names: str) -> bool:
     return all(name in found["contestants"] for name in names)
 
 
-def _ratio_text(measured: Mapping[str, Any], target: float | None) -> str:
-    low, high = measured["quartiles"]
+def _ratio_text(measured: Mapping[str, Any]) -> str:
+    (low, high), target = measured["quartiles"], measured["target"]
     mark = "" if target is None else f" ≤ {target}" if measured["median"] <= target else f" **> {target}**"
     return f"{measured['median']:.3g} [{low:.3g}, {high:.3g}]{mark}"
 
@@ -157,7 +152,7 @@ def _time_text(nanoseconds: float) -> str:
     return f"{nanoseconds:.3g} ns"
 
 
-def _markdown_table(table: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(table: Sequence[Sequence[str]]) -> list[str]:
     head, *rows = table
     ruler = ["---", *["---:"] * (len(head) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in (head, ruler, *rows)]

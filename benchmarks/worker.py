@@ -1,10 +1,10 @@
 """One contestant in its own process: does a round of a work when told, and answers how long it took.
 
-    python worker.py FOLDER NAME MANY READERS IMPORT
+    python worker.py FOLDER NAME MANY FEW READERS IMPORT
 
 FOLDER has the keys of all contestants, NAME is the folder in it for this one's databases, IMPORT the statement that
-binds ``lmdb``. It says ``ready PID``; then each line ``WORK PASSES`` is answered by a line with a number: nanoseconds
-of the passes, or bytes for the work ``memory``. ``limit.c`` is the same in C.
+binds ``lmdb``; the numbers are those of ``works.py``. It says ``ready PID``; then each line ``WORK PASSES`` is answered
+by a line with a number: nanoseconds of the passes, or bytes for the work ``memory``. ``limit.c`` is the same in C.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ SMALL_MAP, LARGE_MAP = 1 << 26, 1 << 30  # bytes
 class Worker:
     """The works are its methods; each takes the number of passes."""
 
-    def __init__(self, lmdb: Any, folder: Path, name: str, many: int, readers: int) -> None:
+    def __init__(self, lmdb: Any, folder: Path, name: str, many: int, few: int, readers: int) -> None:
         self.lmdb = lmdb
         self.shared = folder
         self.folder = folder / name
+        self.few = few
         self.readers_count = readers
         self.keys = self.keys_of("small.keys")
         self.records = [(key, VALUE) for key in self.keys]
@@ -37,15 +38,14 @@ class Worker:
         self.many_records = self.records[:many]
         self.ordered_keys = sorted(self.many_keys)
         self.ordered_records = sorted(self.many_records)
-        for database in ("opened", "small", "empty"):
+        for database in ("opened", "small", "written", "empty"):
             (self.folder / database).mkdir(parents=True)
+            with self.opened(database) as env, env.begin(write=True) as txn:
+                if database != "empty":
+                    txn.cursor().putmulti(self.records)
         self.small = self.opened("small")
+        self.written = self.opened("written")
         self.empty = self.opened("empty")
-        for env in (self.small, self.opened("opened")):
-            with env.begin(write=True) as txn:
-                txn.cursor().putmulti(self.records)
-            if env is not self.small:
-                env.close()
 
     def check(self) -> None:
         """Whoever does less than all of a work must not win it."""
@@ -55,10 +55,24 @@ class Worker:
             right &= list(txn.cursor()) == list(pairs(txn)) == listed(txn) == records
             right &= txn.cursor().getmulti(self.many_keys) == self.many_records
             right &= getter(txn)(self.many_keys) in (self.many_records, values)
+            cursor = txn.cursor()
+            right &= [cursor.item() for _ in iter(cursor.next, False)] == records
+            right &= all(cursor.set_key(key) and cursor.item() == (key, VALUE) for key in self.keys)
+            right &= list(txn.cursor().iternext(values=False)) == sorted(self.keys)
+            right &= all(cursor.set_range(key) and cursor.key() == key for key in self.keys)
         txn = self.empty.begin(write=True)
         putter(txn)(self.many_records)
         right &= list(txn.cursor()) == sorted(self.many_records)
         txn.abort()
+        for change, answer in (("replace", VALUE), ("pop", VALUE), ("delete", True)):
+            txn = self.small.begin(write=True)
+            arguments = (b"another",) if change == "replace" else ()
+            right &= all(getattr(txn, change)(key, *arguments) == answer for key in self.keys)
+            right &= {txn.get(key) for key in self.keys} == {arguments[0] if arguments else None}
+            txn.abort()
+        for key in self.many_keys:
+            with self.written.begin(write=True) as txn:
+                right &= txn.put(key, VALUE) and txn.get(key) == VALUE
         if not right:
             raise RuntimeError(f"{self.lmdb.__name__} gives wrong results")
 
@@ -95,12 +109,124 @@ class Worker:
             txn.abort()
         return perf_counter_ns() - start
 
+    def replace(self, passes: int) -> int:
+        """Each record by one like it; aborted, as all that follows until it says otherwise."""
+        records = self.records
+        start = perf_counter_ns()
+        for _ in range(passes):
+            txn = self.small.begin(write=True)
+            for key, value in records:
+                txn.replace(key, value)
+            txn.abort()
+        return perf_counter_ns() - start
+
+    def pop(self, passes: int) -> int:
+        keys = self.keys
+        start = perf_counter_ns()
+        for _ in range(passes):
+            txn = self.small.begin(write=True)
+            for key in keys:
+                txn.pop(key)
+            txn.abort()
+        return perf_counter_ns() - start
+
+    def delete(self, passes: int) -> int:
+        keys = self.keys
+        start = perf_counter_ns()
+        for _ in range(passes):
+            txn = self.small.begin(write=True)
+            for key in keys:
+                txn.delete(key)
+            txn.abort()
+        return perf_counter_ns() - start
+
+    def seek(self, passes: int) -> int:
+        keys = self.keys
+        start = perf_counter_ns()
+        for _ in range(passes):
+            with self.small.begin() as txn:
+                cursor = txn.cursor()
+                for key in keys:
+                    cursor.set_key(key)
+        return perf_counter_ns() - start
+
+    def step(self, passes: int) -> int:
+        start = perf_counter_ns()
+        for _ in range(passes):
+            with self.small.begin() as txn:
+                cursor = txn.cursor()
+                while cursor.next():
+                    pass
+        return perf_counter_ns() - start
+
+    def step_item(self, passes: int) -> int:
+        start = perf_counter_ns()
+        for _ in range(passes):
+            with self.small.begin() as txn:
+                cursor = txn.cursor()
+                while cursor.next():
+                    cursor.item()
+        return perf_counter_ns() - start
+
+    def range(self, passes: int) -> int:
+        """A few records from a key on, by a cursor of its own for each key."""
+        keys, few = self.many_keys, self.few
+        start = perf_counter_ns()
+        for _ in range(passes):
+            with self.small.begin() as txn:
+                for key in keys:
+                    with txn.cursor() as cursor:
+                        found = cursor.set_range(key)
+                        count = 0
+                        while found and count < few:
+                            cursor.item()
+                            count += 1
+                            found = cursor.next()
+        return perf_counter_ns() - start
+
     def iterate(self, passes: int) -> int:
         start = perf_counter_ns()
         for _ in range(passes):
             with self.small.begin() as txn:
                 for _key, _value in txn.cursor():
                     pass
+        return perf_counter_ns() - start
+
+    def iterate_keys(self, passes: int) -> int:
+        start = perf_counter_ns()
+        for _ in range(passes):
+            with self.small.begin() as txn:
+                for _key in txn.cursor().iternext(values=False):
+                    pass
+        return perf_counter_ns() - start
+
+    def begin(self, passes: int) -> int:
+        env, keys = self.small, self.many_keys
+        start = perf_counter_ns()
+        for _ in range(passes):
+            for key in keys:
+                txn = env.begin()
+                txn.get(key)
+                txn.abort()
+        return perf_counter_ns() - start
+
+    def begin_with(self, passes: int) -> int:
+        env, keys = self.small, self.many_keys
+        start = perf_counter_ns()
+        for _ in range(passes):
+            for key in keys:
+                with env.begin() as txn:
+                    txn.get(key)
+        return perf_counter_ns() - start
+
+    def write(self, passes: int) -> int:
+        """A transaction for each record, which is there already; committed."""
+        env, records = self.written, self.many_records
+        start = perf_counter_ns()
+        for _ in range(passes):
+            for key, value in records:
+                with env.begin(write=True) as txn:
+                    txn.put(key, value)
         return perf_counter_ns() - start
 
     def scan(self, passes: int) -> int:
@@ -220,10 +346,10 @@ def own_memory() -> int:
         return 1024 * next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
 
 
-def main(folder: str, name: str, many: str, readers: str, statement: str) -> None:
+def main(folder: str, name: str, many: str, few: str, readers: str, statement: str) -> None:
     scope: dict[str, Any] = {}
     exec(statement, scope)  # noqa: S102 (the table of contestants has it)
-    worker = Worker(scope["lmdb"], Path(folder), name, int(many), int(readers))
+    worker = Worker(scope["lmdb"], Path(folder), name, int(many), int(few), int(readers))
     worker.check()
     print("ready", os.getpid(), flush=True)
     for line in sys.stdin:

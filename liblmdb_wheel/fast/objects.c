@@ -89,24 +89,22 @@ PyObject *copy_of(const MDB_val *value)
 
 static int is_usual(const transaction *t)
 {
-    return t->engine != NULL && t->txn != NULL && !t->lent && t->light.state != WAKING;
+    return t->engine != NULL && t->engine->is_on && t->txn != NULL && !t->lent && t->light.state != WAKING;
 }
 
 int enter(transaction *t)
 {
-    if (!is_usual(t))
-        return 0;
-    if (t->token == NULL)
-        return !free_threaded;
     if (!free_threaded)
-        return PyList_Size(t->token) == 1;
+        return is_usual(t) && (t->token == NULL || PyList_Size(t->token) == 1);
+    if (t->token == NULL)
+        return 0;
     if (PySequence_DelItem(t->token, 0) != 0) {
         PyErr_Clear(); /* somebody has it */
         return 0;
     }
-    if (is_usual(t))
+    if (is_usual(t)) /* not asked before: it is for who has the token to know */
         return 1;
-    leave(t); /* it has ended meanwhile */
+    leave(t);
     return 0;
 }
 
@@ -217,11 +215,12 @@ void end_light_transaction(transaction *t)
 /* --- what Python calls of the base classes ------------------------------------------------------------------------ */
 
 /* The light ones in a list, the latest first, for Python to wake. */
-static PyObject *objects_in(const light *first)
+static PyObject *objects_in(light *const *list)
 {
-    PyObject *found = PyList_New(0);
-    for (; found != NULL && first != NULL; first = first->next)
-        if (PyList_Append(found, object_of((void *)first)) != 0) {
+    PyObject *found = PyList_New(0); /* where the collector may run, and end some: so nothing of `list` is known before */
+    light *l = found == NULL ? NULL : *list;
+    for (; l != NULL; l = l->next)
+        if (PyList_Append(found, object_of(l)) != 0) {
             Py_DecRef(found);
             return NULL;
         }
@@ -231,13 +230,13 @@ static PyObject *objects_in(const light *first)
 static PyObject *lights_of_environment(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return objects_in(((environment *)fields(self))->lights);
+    return objects_in(&((environment *)fields(self))->lights);
 }
 
 static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return objects_in(((transaction *)fields(self))->lights);
+    return objects_in(&((transaction *)fields(self))->lights);
 }
 
 /* The lock or the handle, which Python asks for before it does anything. `closure` is where it is. */

@@ -5,6 +5,7 @@
 #define PYTHON_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct _object PyObject;
 typedef struct _typeobject PyTypeObject;
@@ -80,7 +81,7 @@ extern void PyErr_Restore(PyObject *, PyObject *, PyObject *);
 extern void PyErr_SetNone(PyObject *);
 extern void PyErr_WriteUnraisable(PyObject *);
 extern PyInterpreterState *PyInterpreterState_Get(void);
-extern long long PyInterpreterState_GetID(PyInterpreterState *);
+extern int64_t PyInterpreterState_GetID(PyInterpreterState *);
 extern int PyList_Append(PyObject *, PyObject *);
 extern PyObject *PyList_GetItem(PyObject *, Py_ssize_t);
 extern PyObject *PyList_New(Py_ssize_t);

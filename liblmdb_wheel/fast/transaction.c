@@ -85,6 +85,11 @@ void finalize_transaction(PyObject *self)
         end_light_transaction(t);
     else
         finalize_slowly(transaction_finalizer, self);
+    if (t->light.place != NULL) { /* it was never woken, since handlers of signals raised in the middle of that */
+        if (t->txn != NULL)
+            end_light_transaction(t);
+        unlink_light(&t->light);
+    }
     PyErr_Restore(type, value, trace);
 }
 
@@ -111,7 +116,12 @@ static PyObject *txn_exit(PyObject *self, PyObject *const *args, Py_ssize_t coun
 /* Before a write nothing may be ahead of a cursor; and whoever writes counts it, since what was read before may move. */
 static int enter_to_write(transaction *t)
 {
-    return !t->iterating && enter(t);
+    if (!enter(t))
+        return 0;
+    if (!t->iterating)
+        return 1;
+    leave(t);
+    return 0;
 }
 
 static PyObject *txn_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)

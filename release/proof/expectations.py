@@ -49,7 +49,7 @@ class Distribution:
         data: its other files, in the package.
         linux_data: those of Linux alone.
         links: folders in which a linker finds what -llmdb stands for.
-        entry_points: whether it has some: libraries that the loader finds by them, or commands.
+        entry_points: whether it has some: libraries and bindings that the loader finds by them, or commands.
         cxx: whether C++ is in it, with the runtime of that; its programs need no library, and on Linux are for both C
             libraries.
     """
@@ -82,7 +82,7 @@ DISTRIBUTIONS = {
     one.name: one
     for one in (
         Distribution("sharedlib_loader", "loader"),
-        Distribution("lmdb_bindings", "lmdb_bindings"),
+        Distribution("lmdb_bindings", "lmdb_bindings", entry_points=True),
         Distribution(
             "liblmdb_wheel",
             "liblmdb_wheel",

@@ -112,6 +112,7 @@ def test_a_healthy_environment(doctor: Doctor, site: Path, extension: Extension)
                 "loads": provided(site), "winner": provided(site),
             }
         ],
+        "bindings": [],
         "mapped": [],
         "consumers": [
             {
@@ -451,6 +452,77 @@ def test_the_marks_are_in_the_library_itself() -> None:
         read = objects.read(library.path, library.symbols, library.marks)
         assert read is not None
         assert (read.defines, read.contains) == (set(library.symbols), set(library.marks))
+
+
+# -- bindings --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def binding(site: Path) -> Callable[[str], None]:
+    """Install a distribution that announces a binding, with this source."""
+
+    def binding(source: str) -> None:
+        files = {
+            "sample_binding.py": source,
+            "sample_binding-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: Sample-Binding\nVersion: 1\n",
+            "sample_binding-1.dist-info/entry_points.txt": "[sharedlib_loader.bindings]\nsample = sample_binding:info\n",
+        }
+        install({name: text.encode() for name, text in files.items()}, site)
+
+    return binding
+
+
+SAYS = """
+import ctypes, sharedlib_loader
+record = sharedlib_loader.load(sharedlib_loader.find("sample-3"))
+def info():
+    return {"calls": "fast", "libraries": {"sample-3": {"path": str(record.path), "conflict": None}}, "why": "a\\n  b"}
+"""
+
+
+def test_a_binding_says_what_it_uses(doctor: Doctor, site: Path, binding: Callable[[str], None]) -> None:
+    """Its own words, from a fresh process: here nothing is loaded."""
+    binding(SAYS)
+    status, report = doctor()
+    assert status == 0
+    assert report["mapped"] == report["findings"] == []
+    uses = {"calls": "fast", "libraries": {"sample-3": {"path": provided(site), "conflict": None}}, "why": "a\n  b"}
+    assert report["bindings"] == [
+        {"name": "sample", "announced": "sample_binding:info", "distribution": "Sample-Binding", "uses": uses}
+    ]
+
+
+def test_the_table_of_a_binding(site: Path, binding: Callable[[str], None]) -> None:
+    """A line for each thing, with the names that lead to it, and on one line what has more."""
+    binding(SAYS)
+    lines = [line.split() for line in run(site).stdout.splitlines()]
+    assert ["sample", "calls", "fast"] in lines
+    assert ["sample", "libraries", "sample-3", "path", provided(site)] in lines
+    assert ["sample", "libraries", "sample-3", "conflict", "-"] in lines
+    assert ["sample", "why", "a;", "b"] in lines
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("import what_is_missing", "ModuleNotFoundError: No module named 'what_is_missing'"),
+        ("def info(): return {'handle': object()}", "TypeError: Object of type object is not JSON serializable"),
+        ("import os; os._exit(3)", "that ends a fresh process: exit status 3: it said nothing"),
+    ],
+)
+def test_a_binding_that_does_not_say(doctor: Doctor, binding: Callable[[str], None], source: str, problem: str) -> None:
+    """It is listed by what it announces, with the failure and the cure."""
+    binding(source)
+    status, report = doctor()
+    assert status == 1
+    assert report["bindings"][0]["announced"] == "sample_binding:info"
+    assert report["bindings"][0]["uses"] is None
+    assert report["findings"] == [
+        {
+            "severity": "error", "about": "sample", "problem": f"it does not say what it uses: {problem}",
+            "advice": "pip install --force-reinstall Sample-Binding",
+        }
+    ]  # fmt: skip
 
 
 # -- the environment -------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment
     from lmdb_bindings._environment import open_shared as open_shared
+    from lmdb_bindings._info import info as info
     from lmdb_bindings._migration import migrate as migrate
     from lmdb_bindings._pages import key_from_passphrase as key_from_passphrase
     from lmdb_bindings._transaction import Transaction
@@ -36,6 +37,7 @@ _LATER = {
     "Environment": "_environment",
     "Transaction": "_transaction",
     "_Database": "_database",
+    "info": "_info",
     "key_from_passphrase": "_pages",
     "migrate": "_migration",
     "open": "_environment",

@@ -95,6 +95,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def close(self) -> None:
         """Close the cursor. Safe to call again; the end of the transaction does it too."""
         with self._lock:
+            self.txn._refuse_in_a_call()
             self._end()
 
     def _end(self) -> None:
@@ -161,8 +162,10 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _seek(self, operation: int, key: Any, value: Any = b"") -> bool:
         with self._lock:
+            pinned_key, pinned_value = pinned = _memory.pin(key), _memory.pin(value)
             handle = self._live()
-            pinned = _memory.point_both(self._key, key, self._value, value)
+            _memory.name(self._key, pinned_key)
+            _memory.name(self._value, pinned_value)
             self.db._check(self._key)
             rc = self._lib.mdb_cursor_get(handle, self._key, self._value, operation)
             del pinned
@@ -175,6 +178,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one,
         over the values of a key, is on those of another or on uninitialized memory, and the next step would follow it.
         """
+        self._lock.refuse_in_a_call()
         stale = self._live()
         self._open()
         self._lib.mdb_cursor_close(stale)
@@ -585,9 +589,11 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _put(self, key: Any, value: Any, flags: int) -> int:
         """``mdb_cursor_put``; what it returns is 0 or ``KEYEXIST``."""
-        handle = self._live()
+        pinned_key, pinned_value = pinned = _memory.pin(key), _memory.pin(value)
         self.txn._writing()
-        pinned = _memory.point_both(self._key, key, self._value, value)
+        handle = self._live()
+        _memory.name(self._key, pinned_key)
+        _memory.name(self._value, pinned_value)
         self.db._check(self._key)
         rc: int = self._lib.mdb_cursor_put(handle, self._key, self._value, flags)
         del pinned

@@ -102,17 +102,28 @@ def is_wanted(switch: str) -> bool:
 
 def _bulk(lib: Any) -> tuple[Any, Any]:
     """The bulk library over an engine, or None, and the module that handles many records at once."""
-    from lmdb_bindings import _plain
+    library = load_bulk()
+    if isinstance(library, str):
+        from lmdb_bindings import _plain
 
-    if not is_wanted("LMDB_BINDINGS_BULK"):
         return None, _plain
     from lmdb_bindings import _bulk
 
-    try:
-        library = liblmdb_wheel.load_bulk(on_conflict="accept")
-    except SharedLibraryError:  # a distributor may leave it out: nothing is lost but speed
-        return None, _plain
     return _bulk.Library(ffi.dlopen(ffi.cast("void *", library.handle)), lib, _exchange()), _bulk
+
+
+def load_bulk() -> LoadedLibrary | str:
+    """The bulk library; else why there is none.
+
+    Raises:
+        ImportError: its switch has another value than 0 or 1.
+    """
+    if not is_wanted("LMDB_BINDINGS_BULK"):
+        return "LMDB_BINDINGS_BULK=0"
+    try:
+        return liblmdb_wheel.load_bulk(on_conflict="accept")
+    except SharedLibraryError as problem:  # a distributor may leave it out: nothing is lost but speed
+        return str(problem)
 
 
 def _exchange() -> Any:

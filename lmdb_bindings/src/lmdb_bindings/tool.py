@@ -22,6 +22,7 @@ from lmdb_bindings import _cdbmake, _definition, _dump_text, _migration, _watch
 from lmdb_bindings._cursor import Cursor
 from lmdb_bindings._database import _Database
 from lmdb_bindings._environment import Environment
+from lmdb_bindings._info import info
 from lmdb_bindings._transaction import Transaction
 from lmdb_bindings._watch import delta
 from lmdb_bindings._watch import find_diskstat as _find_diskstat
@@ -382,6 +383,11 @@ def cmd_tables(opts: Options, args: list[str]) -> None:
         print(line)
 
 
+def cmd_info(opts: Options, args: list[str]) -> None:
+    del opts, args
+    print(json.dumps(info(), indent=2))
+
+
 def cmd_watch(opts: Options, args: list[str]) -> None:
     del args
     env = _env()
@@ -439,6 +445,7 @@ COMMANDS = {
         "     --add KEY=VALUE --add-file KEY=FILE --delete KEY", writes=True,
     ),
     "get": Command(cmd_get, "Show values.", "-e ENV KEY..."),
+    "info": Command(cmd_info, "Show which implementation is in use, and which libraries.", "", opens=False),
     "load-text": Command(
         cmd_load_text, "Read what dump-text or mdb_dump wrote.", "-e ENV [-d NAME] [--engine ENGINE] [FILE]",
         "Without a file, from standard input. All is loaded or, after an error, nothing.", opens=False,

@@ -10,10 +10,10 @@ import argparse
 import json
 from importlib import import_module
 
-from sharedlib_loader.doctor.diagnosis import Consumer, Copy, Diagnosis, Finding, Provided, diagnose
+from sharedlib_loader.doctor.diagnosis import Binding, Consumer, Copy, Diagnosis, Finding, Provided, diagnose
 from sharedlib_loader.doctor.table import lines
 
-__all__ = ["Consumer", "Copy", "Diagnosis", "Finding", "Provided", "diagnose", "main"]
+__all__ = ["Binding", "Consumer", "Copy", "Diagnosis", "Finding", "Provided", "diagnose", "main"]
 
 STATUS = """
 exit status: 0 where nothing is wrong, 1 where an error was found (or, with --strict, a warning), 2 for a wrong option

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.metadata import distributions, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,6 +45,23 @@ class Provided:
     here: str | None = None
     loads: str | None = None
     winner: str | None = None
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What calls provided libraries from Python, by their handles, and so needs no SONAME.
+
+    Attributes:
+        name: what it calls itself.
+        announced: the entry point's value, a function.
+        distribution: who installed it.
+        uses: what the function gives in a fresh process; None where it fails.
+    """
+
+    name: str
+    announced: str
+    distribution: str | None
+    uses: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,7 @@ class Diagnosis:
     """All of it; ``mapped`` are the providers', consumers' and copies' files that are loaded in this process."""
 
     providers: tuple[Provided, ...]
+    bindings: tuple[Binding, ...]
     mapped: tuple[str, ...]
     consumers: tuple[Consumer, ...]
     copies: tuple[Copy, ...]
@@ -133,6 +151,7 @@ def diagnose(known: Iterable[Finding] = ()) -> Diagnosis:
     findings = list(known)
     libraries = _descriptions(findings)
     providers = _providers(libraries, findings)
+    bindings = tuple(_binding(entry, findings) for entry in sorted(entry_points(group=process.BINDINGS)))
     mapped = process.mapped()
     system = _system(libraries.values())
     native = _objects(libraries.values(), {*mapped, *system.values()})
@@ -145,6 +164,7 @@ def diagnose(known: Iterable[Finding] = ()) -> Diagnosis:
     relevant = ours | {Path(one.path) for one in consumers} | {Path(one.path) for one in copies}
     return Diagnosis(
         providers=providers,
+        bindings=bindings,
         mapped=tuple(sorted(map(str, relevant & mapped))),
         consumers=consumers,
         copies=copies,
@@ -226,6 +246,21 @@ def _own_files(library: SharedLibrary) -> set[Path]:
     """The provider's file, and the copy that this process has made of it where it is in a zip archive."""
     file = str(library.path)
     return {Path(file).resolve(), Path(_runtime._copies.get(file, file)).resolve()}
+
+
+# -- bindings --------------------------------------------------------------------------------------------------------
+
+
+def _binding(entry: EntryPoint, findings: list[Finding]) -> Binding:
+    """Ask it in a process of its own: what one has loaded would be there for the next."""
+    answers, end = process.fresh("says", entry.value)
+    answer = answers[0] if answers else {}
+    problem = answer.get("problem") if end is None else f"that ends a fresh process: {end}"
+    distribution = None if entry.dist is None else entry.dist.name
+    if problem is not None:
+        advice = f"pip install --force-reinstall {distribution}"
+        findings.append(Finding("error", entry.name, f"it does not say what it uses: {problem}", advice))
+    return Binding(entry.name, entry.value, distribution, answer.get("uses"))
 
 
 # -- objects ---------------------------------------------------------------------------------------------------------

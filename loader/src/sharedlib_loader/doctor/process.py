@@ -8,11 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import sharedlib_loader
 from sharedlib_loader import _runtime
+
+BINDINGS = "sharedlib_loader.bindings"
+"""Entry points of what uses provided libraries from Python: functions that take nothing, and say what they use as what
+JSON can hold, a dict of texts, numbers, truth values, None, and dicts of these.
+"""
 
 # A fresh process sees the modules that this one sees, and nothing of what this one has loaded.
 _FRESH = """
@@ -72,6 +78,15 @@ def loads(*names: str) -> Iterator[dict[str, str]]:
         except sharedlib_loader.SharedLibraryError as error:
             answer |= {"problem": error.problem, "tried": "; ".join(error.tried), "cure": error.cure}
         yield answer
+
+
+def says(function: str) -> Iterator[dict[str, Any]]:
+    """Ask a binding what it uses, by its entry point's value, and say how it failed if it did."""
+    try:
+        answer = {"uses": json.loads(json.dumps(EntryPoint("", function, BINDINGS).load()()))}
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's code raises is what the report is for
+        answer = {"problem": f"{type(error).__name__}: {error}"}
+    yield answer
 
 
 def finds(*sonames: str) -> Iterator[str | None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from sharedlib_loader.doctor.diagnosis import Diagnosis
 
@@ -23,6 +24,11 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
         [(one.soname, one.here or "not loaded") for one in providers if one.soname],
     )
     yield from _table(
+        "Bindings, and what each uses in a fresh process",
+        ("binding", "what", "is"),
+        [(one.name, *line) for one in diagnosis.bindings for line in _flat(one.uses or {})],
+    )
+    yield from _table(
         "Who needs it, and what it gets after load()",
         ("module", "distribution", "SONAME", "file"),
         [(one.module, one.distribution, one.soname, one.binds_to) for one in consumers],
@@ -39,6 +45,15 @@ def lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield f"    advice: {finding.advice}"
     if not diagnosis.findings:
         yield "  none"
+
+
+def _flat(things: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str | None]]:
+    """What is in dicts of dicts, each with the names that lead to it, and on one line."""
+    for name, thing in things.items():
+        if isinstance(thing, Mapping):
+            yield from _flat(thing, f"{before}{name} ")
+        else:
+            yield before + name, None if thing is None else "; ".join(map(str.strip, str(thing).splitlines()))
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Iterator[str]:
