@@ -30,12 +30,12 @@ PyObject *open_cursor(const method *method, PyObject *self, PyObject *const *arg
     const database *d;
     cursor *c;
     int rc;
-    if (free_threaded || !sort_arguments(method, args, count, names, given) || database_for(t, given[0], NULL) == NULL)
+    if (free_threaded || !sort_arguments(method, args, count, names, given))
         goto slow;
     if ((made = new_object(cursor_type)) == NULL)
         return NULL;
     c = fields(made);
-    /* The collector may have run, and with it whatever finalizers do. */
+    /* Now, since the collector may have run for it, and with it whatever finalizers do. */
     if ((d = database_for(t, given[0], NULL)) == NULL || !enter(t))
         goto slow;
     rc = t->engine->cursor_open(t->txn, (MDB_dbi)d->dbi, &c->cursor);
@@ -100,6 +100,7 @@ void finalize_cursor(PyObject *self)
     }
     PyErr_Fetch(&type, &value, &trace);
     finalize_slowly(cursor_finalizer, self);
+    unlink_light(&c->light); /* where that was interrupted: nobody may find it any more */
     PyErr_Restore(type, value, trace);
 }
 

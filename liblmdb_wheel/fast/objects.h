@@ -63,6 +63,7 @@ typedef struct cursor {
     Py_ssize_t seen, found;
     unsigned dbi;
     char positioned;
+    PyObject *key_place, *value_place, *lib, *out; /* what only Python uses */
 } cursor;
 
 /* An iteration that steps its cursor from record to record. */

@@ -12,8 +12,6 @@ typedef struct _typeobject PyTypeObject;
 typedef struct _is PyInterpreterState;
 typedef ptrdiff_t Py_ssize_t;
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
-typedef PyObject *(*allocfunc)(PyTypeObject *, Py_ssize_t);
-typedef void (*freefunc)(void *);
 typedef int (*visitproc)(PyObject *, void *);
 
 typedef struct PyMethodDef {
@@ -54,7 +52,6 @@ typedef struct PyType_Spec {
 } PyType_Spec;
 enum { Py_TPFLAGS_BASETYPE = 1 << 10, Py_TPFLAGS_HAVE_GC = 1 << 14 };
 enum {
-    Py_tp_alloc = 47,
     Py_tp_clear = 51,
     Py_tp_dealloc = 52,
     Py_tp_iter = 62,
@@ -63,7 +60,6 @@ enum {
     Py_tp_traverse = 71,
     Py_tp_members = 72,
     Py_tp_getset = 73,
-    Py_tp_free = 74,
     Py_tp_finalize = 80,
 };
 
@@ -98,6 +94,7 @@ extern PyObject *PyLong_FromVoidPtr(void *);
 extern PyObject *PyObject_Call(PyObject *, PyObject *, PyObject *);
 extern PyObject *PyObject_CallFunction(PyObject *, const char *, ...);
 extern PyObject *PyObject_GetAttrString(PyObject *, const char *);
+extern void PyObject_GC_Del(void *);
 extern void PyObject_GC_UnTrack(void *);
 extern PyObject *PyObject_SelfIter(PyObject *);
 extern int PyObject_SetAttrString(PyObject *, const char *, PyObject *);
@@ -109,7 +106,7 @@ extern PyObject *PyTuple_Pack(Py_ssize_t, ...);
 extern int PyTuple_SetItem(PyObject *, Py_ssize_t, PyObject *);
 extern Py_ssize_t PyTuple_Size(PyObject *);
 extern PyObject *PyType_FromSpec(PyType_Spec *);
-extern void *PyType_GetSlot(PyTypeObject *, int);
+extern PyObject *PyType_GenericAlloc(PyTypeObject *, Py_ssize_t);
 extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 extern PyObject *PyUnicode_InternFromString(const char *);
 

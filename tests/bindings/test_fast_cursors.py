@@ -49,11 +49,13 @@ def python_calls(function: Callable[..., Any], *arguments: Any, **named: Any) ->
         if event == "call":
             called.append(frame.f_code.co_name)
 
+    gc.disable()  # it may find things of Python's
     sys.setprofile(watch)
     try:
         function(*arguments, **named)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return called
 
 
