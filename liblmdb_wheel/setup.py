@@ -34,7 +34,12 @@ DEFAULT = "0.9"  # where nobody names an engine: the one that distributions have
 # header, and theirs goes beside each one's. None links an engine: they are handed its functions, or called by it.
 EXTENSIONS = {
     "bulk/lmdb_bulk.h": ("liblmdb_bulk.so.0", ("bulk/lmdb_bulk.c",), ("lmdb_bulk_",), ("0.9", "1.0")),
-    "fast/lmdb_fast.h": ("liblmdb_fast.so.0", ("fast/objects.c", "fast/transaction.c", "fast/cursor.c"), ("lmdb_fast_",), ("0.9", "1.0")),
+    "fast/lmdb_fast.h": (
+        "liblmdb_fast.so.0",
+        ("fast/objects.c", "fast/transaction.c", "fast/cursor.c", "fast/stand_in.c"),
+        ("lmdb_fast_",),
+        ("0.9", "1.0"),
+    ),
     "pages/lmdb_pages.h": (
         "liblmdb_pages.so.0",
         ("pages/lmdb_pages.c", "upstream/monocypher/monocypher.c"),

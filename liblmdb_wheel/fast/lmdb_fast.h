@@ -20,8 +20,8 @@
 extern "C" {
 #endif
 
-/* The functions of an engine; they must outlive whatever is made with them. Where is_on is 0, new transactions go the
- * long way.
+/* The functions of an engine; they must outlive whatever is made with them. While is_on is 0, every call goes the long
+ * way.
  */
 typedef struct lmdb_fast_engine {
     int (*txn_begin)(MDB_env *, MDB_txn *, unsigned int, MDB_txn **);
@@ -36,6 +36,7 @@ typedef struct lmdb_fast_engine {
     int (*cursor_get)(MDB_cursor *, MDB_val *, MDB_val *, MDB_cursor_op);
     int (*cursor_put)(MDB_cursor *, MDB_val *, MDB_val *, unsigned int);
     int (*cursor_del)(MDB_cursor *, unsigned int);
+    int (*cursor_count)(MDB_cursor *, size_t *);
     size_t is_on;
 } lmdb_fast_engine;
 
@@ -52,6 +53,11 @@ typedef struct lmdb_fast_engine {
  * instance of `object`. `without_gil`: the interpreter is a build without the global lock.
  */
 void *lmdb_fast_set_up(void *fail, void *wake, ptrdiff_t head_size, int without_gil);
+
+/* An lmdb_fast_engine of two records, to try the methods with: "key" has "value", and "other" has "another". It changes
+ * nothing, and has one transaction and one cursor.
+ */
+const void *lmdb_fast_stand_in(void);
 
 /* The version of this interface: it grows when functions are added; the SONAME, when they change. */
 int lmdb_fast_version(void);

@@ -6,7 +6,7 @@
 
 Py_ssize_t head;
 int free_threaded;
-PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type;
+PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type, *iterator_type;
 
 /* --- arguments and results ---------------------------------------------------------------------------------------- */
 
@@ -89,24 +89,22 @@ PyObject *copy_of(const MDB_val *value)
 
 static int is_usual(const transaction *t)
 {
-    return t->engine != NULL && t->txn != NULL && !t->lent && t->light.state != WAKING;
+    return t->engine != NULL && t->engine->is_on && t->txn != NULL && !t->lent && t->light.state != WAKING;
 }
 
 int enter(transaction *t)
 {
-    if (!is_usual(t))
-        return 0;
-    if (t->token == NULL)
-        return !free_threaded;
     if (!free_threaded)
-        return PyList_Size(t->token) == 1;
+        return is_usual(t) && (t->token == NULL || PyList_Size(t->token) == 1);
+    if (t->token == NULL)
+        return 0;
     if (PySequence_DelItem(t->token, 0) != 0) {
         PyErr_Clear(); /* somebody has it */
         return 0;
     }
-    if (is_usual(t))
+    if (is_usual(t)) /* not asked before: it is for who has the token to know */
         return 1;
-    leave(t); /* it has ended meanwhile */
+    leave(t);
     return 0;
 }
 
@@ -218,11 +216,12 @@ void end_light_transaction(transaction *t)
 /* --- what Python calls of the base classes ------------------------------------------------------------------------ */
 
 /* The light ones in a list, the latest first, for Python to wake. */
-static PyObject *objects_in(const light *first)
+static PyObject *objects_in(light *const *list)
 {
-    PyObject *found = PyList_New(0);
-    for (; found != NULL && first != NULL; first = first->next)
-        if (PyList_Append(found, object_of((void *)first)) != 0) {
+    PyObject *found = PyList_New(0); /* where the collector may run, and end some: so nothing of `list` is known before */
+    light *l = found == NULL ? NULL : *list;
+    for (; l != NULL; l = l->next)
+        if (PyList_Append(found, object_of(l)) != 0) {
             Py_DecRef(found);
             return NULL;
         }
@@ -232,13 +231,13 @@ static PyObject *objects_in(const light *first)
 static PyObject *lights_of_environment(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return objects_in(((environment *)fields(self))->lights);
+    return objects_in(&((environment *)fields(self))->lights);
 }
 
 static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return objects_in(((transaction *)fields(self))->lights);
+    return objects_in(&((transaction *)fields(self))->lights);
 }
 
 /* The lock or the handle, which Python asks for before it does anything. `closure` is where it is. */
@@ -335,6 +334,7 @@ static PyMemberDef cursor_members[] = {
     MEMBER(cursor, "_iteration", iteration, T_OBJECT),
     MEMBER(cursor, "_seen", seen, T_PYSSIZET),
     MEMBER(cursor, "_found", found, T_PYSSIZET),
+    MEMBER(cursor, "_dbi", dbi, T_UINT),
     MEMBER(cursor, "_positioned", positioned, T_BOOL),
     MEMBER(cursor, "_light", light.state, T_INT),
     WAKING_MEMBERS(cursor),
@@ -373,6 +373,7 @@ static const size_t cursor_references[] = {
     offsetof(cursor, txn), offsetof(cursor, db), offsetof(cursor, lock), offsetof(cursor, handle),
     offsetof(cursor, iteration), NOWHERE,
 };
+static const size_t iterator_references[] = {offsetof(iterator, cursor), NOWHERE};
 
 static PyObject **reference_at(PyObject *self, size_t place)
 {
@@ -431,6 +432,7 @@ static void deallocate(PyObject *self, const size_t *references)
 COLLECTED(environment)
 COLLECTED(transaction)
 COLLECTED(cursor)
+COLLECTED(iterator)
 
 void finalize_slowly(const method *method, PyObject *self)
 {
@@ -470,6 +472,11 @@ static const kind KINDS[] = {
 };
 enum { KIND_COUNT = sizeof KINDS / sizeof *KINDS };
 
+static const kind ITERATOR = {
+    "lmdb_fast.Iterator", sizeof(iterator), NULL, NULL, NULL, traverse_iterator, clear_iterator, deallocate_iterator,
+    NULL, NULL, NULL, NULL,
+};
+
 static void add(PyType_Slot **end, int slot, void *value)
 {
     if (value != NULL) {
@@ -478,12 +485,13 @@ static void add(PyType_Slot **end, int slot, void *value)
     }
 }
 
-static PyObject *base_class(const kind *kind)
+/* A class; of an iterator, `next` gives what comes. */
+static PyObject *class_of(const kind *kind, PyObject *(*next)(PyObject *))
 {
-    PyType_Slot slots[8] = {{0, NULL}}, *end = slots;
-    PyType_Spec spec = {kind->name, (int)(head + (Py_ssize_t)kind->size), 0, Py_TPFLAGS_BASETYPE, slots};
+    PyType_Slot slots[10] = {{0, NULL}}, *end = slots;
+    PyType_Spec spec = {kind->name, (int)(head + (Py_ssize_t)kind->size), 0, next ? 0 : Py_TPFLAGS_BASETYPE, slots};
     PyMemberDef *member;
-    for (member = kind->members; member->name != NULL; member++)
+    for (member = kind->members; member != NULL && member->name != NULL; member++)
         member->offset += head;
     if (kind->properties != NULL && !free_threaded)
         (member - WAKING_COUNT)->name = NULL;
@@ -496,6 +504,8 @@ static PyObject *base_class(const kind *kind)
     add(&end, Py_tp_clear, (void *)kind->clear);
     add(&end, Py_tp_dealloc, (void *)kind->deallocate);
     add(&end, Py_tp_finalize, (void *)kind->finalize);
+    add(&end, Py_tp_iter, next ? (void *)PyObject_SelfIter : NULL);
+    add(&end, Py_tp_iternext, (void *)next);
     return PyType_FromSpec(&spec);
 }
 
@@ -558,9 +568,11 @@ void *lmdb_fast_set_up(void *fail_of_python, void *wake_of_python, ptrdiff_t hea
     no = PyBool_FromLong(0);
     head = head_size;
     free_threaded = without_gil;
+    if ((iterator_type = class_of(&ITERATOR, iterator_next)) == NULL)
+        return NULL;
     all = PyTuple_New(1 + KIND_COUNT);
     for (i = 0; all != NULL && i < 1 + KIND_COUNT; i++) {
-        one = i == 0 ? PyCFunction_NewEx(&INSTALL, NULL, NULL) : base_class(&KINDS[i - 1]);
+        one = i == 0 ? PyCFunction_NewEx(&INSTALL, NULL, NULL) : class_of(&KINDS[i - 1], NULL);
         if (one == NULL || PyTuple_SetItem(all, i, one) != 0) {
             Py_DecRef(all);
             all = NULL;

@@ -61,14 +61,22 @@ typedef struct cursor {
     PyObject *iteration; /* what has read ahead of it; NULL or None: nothing */
     MDB_val key, value;  /* at its place; empty where it is unset */
     Py_ssize_t seen, found;
+    unsigned dbi;
     char positioned;
 } cursor;
+
+/* An iteration that steps its cursor from record to record. */
+typedef struct iterator {
+    MDB_cursor_op next, step; /* the next one, and all the others: the first looks at where the cursor is */
+    unsigned what;            /* it gives */
+    PyObject *cursor;         /* NULL: it has ended */
+} iterator;
 
 extern Py_ssize_t head; /* bytes of an object before its fields */
 extern int free_threaded;
 
 /* Objects that live as long as the process. The classes are Python's, and NULL before install() was given them. */
-extern PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type;
+extern PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type, *iterator_type;
 
 static inline void *fields(PyObject *object)
 {
@@ -158,5 +166,10 @@ void end_light_transaction(transaction *t);
 void end_light_cursor(cursor *c);
 
 PyObject *places(PyObject *self, PyObject *unused);
+
+/* The method of a transaction that opens a cursor in it. */
+PyObject *open_cursor(const method *method, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+
+PyObject *iterator_next(PyObject *self);
 
 #endif

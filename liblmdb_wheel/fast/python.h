@@ -5,6 +5,7 @@
 #define PYTHON_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct _object PyObject;
 typedef struct _typeobject PyTypeObject;
@@ -84,7 +85,7 @@ extern void PyErr_Restore(PyObject *, PyObject *, PyObject *);
 extern void PyErr_SetNone(PyObject *);
 extern void PyErr_WriteUnraisable(PyObject *);
 extern PyInterpreterState *PyInterpreterState_Get(void);
-extern long long PyInterpreterState_GetID(PyInterpreterState *);
+extern int64_t PyInterpreterState_GetID(PyInterpreterState *);
 extern int PyList_Append(PyObject *, PyObject *);
 extern PyObject *PyList_GetItem(PyObject *, Py_ssize_t);
 extern PyObject *PyList_New(Py_ssize_t);
@@ -92,6 +93,7 @@ extern int PyList_SetSlice(PyObject *, Py_ssize_t, Py_ssize_t, PyObject *);
 extern Py_ssize_t PyList_Size(PyObject *);
 extern long PyLong_AsLong(PyObject *);
 extern void *PyLong_AsVoidPtr(PyObject *);
+extern PyObject *PyLong_FromSize_t(size_t);
 extern PyObject *PyLong_FromVoidPtr(void *);
 extern PyObject *PyObject_Call(PyObject *, PyObject *, PyObject *);
 extern PyObject *PyObject_CallFunction(PyObject *, const char *, ...);

@@ -50,7 +50,7 @@ method environment_methods[] = {
     LAST_METHOD,
 };
 
-enum { ABORT, COMMIT, ENTER, EXIT, GET, PUT, DELETE, REPLACE, POP };
+enum { ABORT, COMMIT, ENTER, EXIT, GET, PUT, DELETE, REPLACE, POP, CURSOR };
 
 /* End a transaction that only reads, and has nothing to commit. */
 static PyObject *ended(int method, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -85,6 +85,11 @@ void finalize_transaction(PyObject *self)
         end_light_transaction(t);
     else
         finalize_slowly(transaction_finalizer, self);
+    if (t->light.place != NULL) { /* it was never woken, since handlers of signals raised in the middle of that */
+        if (t->txn != NULL)
+            end_light_transaction(t);
+        unlink_light(&t->light);
+    }
     PyErr_Restore(type, value, trace);
 }
 
@@ -111,7 +116,12 @@ static PyObject *txn_exit(PyObject *self, PyObject *const *args, Py_ssize_t coun
 /* Before a write nothing may be ahead of a cursor; and whoever writes counts it, since what was read before may move. */
 static int enter_to_write(transaction *t)
 {
-    return !t->iterating && enter(t);
+    if (!enter(t))
+        return 0;
+    if (!t->iterating)
+        return 1;
+    leave(t);
+    return 0;
 }
 
 static PyObject *txn_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -242,6 +252,11 @@ static PyObject *txn_pop(PyObject *self, PyObject *const *args, Py_ssize_t count
     return changed(POP, self, args, count, names);
 }
 
+static PyObject *txn_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    return open_cursor(&transaction_methods[CURSOR], self, args, count, names);
+}
+
 method transaction_methods[] = {
     [ABORT] = METHOD("abort", txn_abort, METH_NOARGS, 0, NULL),
     [COMMIT] = METHOD("commit", txn_commit, METH_NOARGS, 0, NULL),
@@ -252,5 +267,6 @@ method transaction_methods[] = {
     [DELETE] = METHOD("delete", txn_delete, KEYWORDS, 1, "key", "value", "db"),
     [REPLACE] = METHOD("replace", txn_replace, KEYWORDS, 2, "key", "value", "db"),
     [POP] = METHOD("pop", txn_pop, KEYWORDS, 1, "key", "db"),
+    [CURSOR] = METHOD("cursor", txn_cursor, KEYWORDS, 0, "db"),
     LAST_METHOD,
 };

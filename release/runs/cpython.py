@@ -81,13 +81,8 @@ def build(interpreter: Interpreter) -> None:
     compiler = write_compiler(interpreter, work)
     sources = {package: unpack(package, work) for package in PACKAGES}
     needed = work / "needed"
-    environment = {
-        "PATH": os.environ["PATH"], "CC": str(compiler), "AR": f"{sys.executable} -m ziglang ar",
-        "RANLIB": f"{sys.executable} -m ziglang ranlib", "CFLAGS": "-O2 -fPIC -w -Wno-error=date-time",
-        "PKG_CONFIG_LIBDIR": "/nonexistent", "LC_ALL": "C",
-        "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"), "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"),
-    }  # fmt: skip
-    commands = Commands(work / "log.txt", environment)
+    variables = environment(compiler)
+    commands = Commands(work / "log.txt", variables)
     host = interpreter.triple.partition(".")[0]
     commands.run(sources["zlib"], "./configure", "--static", f"--prefix={needed}")
     commands.make(sources["zlib"], "install")
@@ -95,7 +90,7 @@ def build(interpreter: Interpreter) -> None:
               "--disable-exec-static-tramp",  # its source declares less than it calls
               f"--host={host}", f"--build={host}")  # fmt: skip
     commands.make(sources["libffi"], "install")
-    environment |= {
+    variables |= {
         "ZLIB_CFLAGS": f"-I{needed}/include", "ZLIB_LIBS": f"-L{needed}/lib -lz",
         "LIBFFI_CFLAGS": f"-I{needed}/include", "LIBFFI_LIBS": f"-L{needed}/lib -lffi",
     }  # fmt: skip
@@ -107,9 +102,21 @@ def build(interpreter: Interpreter) -> None:
               *(f"py_cv_module_{module}=n/a" for module in LEFT_OUT), *interpreter.options)  # fmt: skip
     commands.make(source)
     commands.make(source, "install", f"DESTDIR={part}")
+    installed = part / interpreter.prefix.relative_to("/")
+    shutil.copytree(needed, installed, dirs_exist_ok=True)  # for what is compiled for it later
     interpreter.prefix.parent.mkdir(parents=True, exist_ok=True)
-    (part / interpreter.prefix.relative_to("/")).rename(interpreter.prefix)
+    installed.rename(interpreter.prefix)
     shutil.rmtree(work)
+
+
+def environment(compiler: Path) -> dict[str, str]:
+    """The variables of commands that build with a compiler."""
+    return {
+        "PATH": os.environ["PATH"], "CC": str(compiler), "AR": f"{sys.executable} -m ziglang ar",
+        "RANLIB": f"{sys.executable} -m ziglang ranlib", "CFLAGS": "-O2 -fPIC -w -Wno-error=date-time",
+        "PKG_CONFIG_LIBDIR": "/nonexistent", "LC_ALL": "C",
+        "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig"), "ZIG_LOCAL_CACHE_DIR": str(CACHE / "zig"),
+    }  # fmt: skip
 
 
 def write_compiler(interpreter: Interpreter, work: Path) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from release.runs.cffi import Cffi
 from release.runs.cpython import FREE_THREADED, GLIBC_2_17, MUSL
 from release.runs.machine import Found, Machine
 from release.runs.place import Place
@@ -37,8 +38,8 @@ class Leg:
         tag: of the interpreter, by which its cffi is chosen.
         parts: what ``smoke.py`` tries.
         needed: other projects' distributions that the wheels need and the place has not.
+        cffi: compiled for its interpreter; None where there is a wheel of it, or the place has it.
         suite: the binding's own tests can be run there, too.
-        without: what is not tried, and why, for the reader of the table.
     """
 
     name: str
@@ -48,8 +49,8 @@ class Leg:
     tag: str
     parts: tuple[str, ...] = ALL
     needed: tuple[str, ...] = ("cffi", "flatbuffers")
+    cffi: Cffi | None = None
     suite: bool = False
-    without: str | None = None
 
 
 SID = Tree("sid", "amd64", ("python3.14", "python3.13", "python3.15", "pypy3"))
@@ -65,8 +66,6 @@ S390X = Tree("bookworm", "s390x", ("python3.11", "liblmdb0"))
 
 PYPY = ("flatbuffers",)  # it has its own cffi
 
-NO_FREE_CFFI = "the binding: cffi does not support CPython 3.13t (it supports 3.14t, which cannot be had here)"
-
 LEGS = (
     *(Leg(f"cpython-{version}", "manylinux_x86_64", Machine(), Found(version), f"cp{version.replace('.', '')}",
           suite=version == "3.10")
@@ -78,8 +77,8 @@ LEGS = (
     Leg("trixie-cpython-3.13", "manylinux_x86_64", TRIXIE, "python3.13", "cp313"),
     Leg("trixie-pypy", "manylinux_x86_64", TRIXIE, "pypy3", "pp311", needed=PYPY),
     Leg("glibc-2.31", "manylinux_x86_64", BULLSEYE, GLIBC_2_17, "cp313"),
-    Leg("free-threaded", "manylinux_x86_64", Machine(), FREE_THREADED, "cp313t", parts=("doctor", "selftest", "flatc"),
-        needed=("flatbuffers",), without=NO_FREE_CFFI),
+    Leg("free-threaded", "manylinux_x86_64", Machine(), FREE_THREADED, "cp313t", needed=("flatbuffers",),
+        cffi=Cffi(FREE_THREADED), suite=True),
     Leg("musl", "musllinux_x86_64", WITH_MUSL, MUSL, "cp313"),
     Leg("aarch64-cpython-3.13", "manylinux_aarch64", ARM64, "python3.13", "cp313"),
     Leg("aarch64-pypy", "manylinux_aarch64", ARM64, "pypy3", "pp311", needed=PYPY),

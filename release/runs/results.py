@@ -165,8 +165,6 @@ def _cell(result: Result, names: Sequence[str], notes: Notes) -> str:
         )
     if parts:
         return "passed"
-    if names[0].startswith("binding") and result["without"]:
-        return "not run" + notes.mark(f"Not run there: {result['without']}.")
     return "-"
 
 

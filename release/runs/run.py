@@ -42,7 +42,7 @@ def run(leg: Leg, dist: Path, *, with_suite: bool = False) -> Result:
         mean; ``limited`` is a failure by which the place, and no part of the wheels, is known to be unable, and
         ``limit`` then has the evidence. Where nothing could be run at all, ``unavailable`` says why instead.
     """
-    about = {"leg": leg.name, "platform": leg.platform, "place": leg.place.title, "without": leg.without}
+    about = {"leg": leg.name, "platform": leg.platform, "place": leg.place.title}
     try:
         files = _wheels(leg, dist)
         site = CACHE / "legs" / leg.name / "site"
@@ -132,7 +132,9 @@ class _Use:
         parts = [part for part in self.leg.parts if with_flatc or part != "flatc"]
         if self.refusal is not None:
             parts += [f"{part}, {self.how}" for part in parts if part.startswith("binding")]
-        folders = (self.site, wheels.needed(self.leg.needed, self.leg.platform, self.leg.tag))
+        folders = [self.site, wheels.needed(self.leg.needed, self.leg.platform, self.leg.tag)]
+        if self.leg.cffi is not None:
+            folders.append(self.leg.cffi.make())
         search = place.separator.join(map(place.where, folders))
         variables = {"PYTHONPATH": search, "SMOKE_FOLDER": place.where(self.native.folder)}
         done = place.run([command, place.where(SMOKE), *parts], variables)

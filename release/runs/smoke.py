@@ -100,6 +100,8 @@ def used(engine: str) -> str:
     """Which LMDB it was, and how records crossed."""
     import lmdb_bindings as lmdb
 
+    if not has_global_lock():
+        expect(sys._is_gil_enabled(), False)  # type: ignore[attr-defined] # nothing imported has switched it on
     library = lmdb.loaded_libraries()[engine]
     return f"LMDB {library.version} from {library.origin}, {way(engine)}"
 
@@ -196,7 +198,7 @@ def interpreter() -> dict[str, object]:
     if sys.implementation.name == "pypy":
         number = "{}.{}.{}".format(*sys.pypy_version_info[:3])  # type: ignore[attr-defined]
         number += f" (Python {sys.version_info[0]}.{sys.version_info[1]})"
-    elif "t" in getattr(sys, "abiflags", ""):
+    elif not has_global_lock():
         number += "t"
     return {
         "interpreter": f"{names.get(sys.implementation.name, sys.implementation.name)} {number}",
@@ -204,9 +206,14 @@ def interpreter() -> dict[str, object]:
         "word": 8 * (8 if sys.maxsize > 1 << 32 else 4),
         "byte order": sys.byteorder,
         "system": system(),
-        "lock": "no global lock" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "global lock",
+        "lock": "global lock" if has_global_lock() else "no global lock",
         "versions": {name: found for name in DISTRIBUTIONS if (found := installed(name))},
     }
+
+
+def has_global_lock() -> bool:
+    """Whether the interpreter is built with it; one that is not can still switch it on."""
+    return "t" not in getattr(sys, "abiflags", "")
 
 
 DISTRIBUTIONS = ("liblmdb-wheel", "flatc-wheel", "lmdb-bindings", "sharedlib-loader", "cffi")

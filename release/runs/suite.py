@@ -23,10 +23,10 @@ TOOLS = ("pytest", "pytest-timeout", "packaging", "setuptools", "hypothesis<6.14
 
 
 def tools(tag: str) -> Path:
-    """A folder with what runs the tests, for an interpreter such as ``cp313``."""
+    """A folder with what runs the tests, for an interpreter such as ``cp313``. All of it is written in Python."""
     folder = CACHE / "needed" / f"tests-{tag}"
     if not folder.exists():
-        version = f"{tag[2]}.{tag[3:]}"
+        version = f"{tag[2]}.{tag[3:].rstrip('t')}"
         part = folder.with_name(folder.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         command = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--no-config",

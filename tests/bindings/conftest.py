@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import lmdb_bindings as lmdb
-from lmdb_bindings import _bulk, _columns, _engine, _plain, _streams
+from tests.bindings.paths import PATHS, Means, engine_of
 
 
 @pytest.fixture(params=[0, 1], ids=["engine 0.9", "engine 1.0"])
@@ -27,34 +27,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="this interpreter does not count references"))
 
 
-# How records cross: as CPython does it in this process (single ones by built-in methods, many by the bulk library); by
-# the bulk library alone, as CPython or as PyPy does it; and without it, in Python.
-PATHS: dict[str, tuple[bool, Any]] = {
-    "fast": (True, _streams),
-    "bulk": (False, _streams),
-    "columns": (False, _columns),
-    "plain": (False, None),
-}
-
-
 @pytest.fixture
 def take(engine: int) -> Iterator[Callable[[str], None]]:
     """Let the transactions of the engine that begin from now on take one of the paths."""
-    used = _engine.engine("1.0" if engine else "0.9")
-    bulk, fast, records = used.bulk, used.fast, used.records
+    used = engine_of(engine)
+    own = Means.of(used)
+
+    def use(means: Means) -> None:
+        means.use(used)
+        if own.fast is not None:  # of environments that are open already
+            own.fast.is_on = means.fast is not None
 
     def take(path: str) -> None:
-        wants_fast, exchange = PATHS[path]
-        if (wants_fast and fast is None) or (exchange is not None and bulk is None):
-            pytest.skip("not on this interpreter, or a switch says so")
-        if exchange is _streams and sys.implementation.name != "cpython":
-            pytest.skip("by C code of CPython's standard library")
-        used.fast = fast if wants_fast else None
-        used.bulk = None if exchange is None else _bulk.Library(bulk.lib, used.lib, exchange)
-        used.records = _plain if exchange is None else _bulk
+        means = own.path(path, used)
+        if isinstance(means, str):
+            pytest.skip(means)
+        use(means)
 
     yield take
-    used.bulk, used.fast, used.records = bulk, fast, records
+    use(own)
 
 
 @pytest.fixture(params=PATHS)

@@ -22,7 +22,7 @@ Python = Callable[..., str]
 
 # By what must be so, and not by `why_not`: a library that cannot be loaded is a failure here.
 pytestmark = pytest.mark.skipif(
-    sys.implementation.name != "cpython" or "t" in sys.abiflags or os.environ.get(_fast.SWITCH) == "0",
+    sys.implementation.name != "cpython" or os.environ.get(_fast.SWITCH) == "0",
     reason="not for this interpreter, or the switch says so",
 )
 
@@ -48,33 +48,35 @@ def is_fast(txn: lmdb.Transaction, name: str, *arguments: Any, **named: Any) -> 
 
 def test_there_is_a_fast_way() -> None:
     """Nothing stands in its way, and the methods are built-in ones."""
+    assert _fast.prove()
     assert _fast.why_not == ""
     assert not inspect.isfunction(Transaction.get)
     assert not inspect.isfunction(Transaction.put)
 
 
 def test_the_usual_goes_the_short_way(env: lmdb.Environment) -> None:
-    """The first call of a transaction is Python's, the next ones are not, by any form of the arguments."""
+    """No call of the usual kind is Python's, by any form of the arguments, in any database."""
     main, other = env.open_db(), env.open_db(b"other")
     with env.begin(write=True) as txn:
-        assert not is_fast(txn, "put", b"key", b"value")
         assert is_fast(txn, "put", b"key", b"value")
         assert is_fast(txn, "put", b"key", b"value", db=main)
+        assert is_fast(txn, "put", b"key", b"value", True, False, append=False, db=main)
         assert is_fast(txn, "get", b"key")
         assert is_fast(txn, "get", b"key", None, main)
         assert is_fast(txn, "get", b"none", default=b"", db=main)
-        assert not is_fast(txn, "get", b"key", db=other)
         assert is_fast(txn, "get", b"key", db=other)
-        assert not is_fast(txn, "get", b"key")
+        assert is_fast(txn, "replace", b"key", b"other")
+        assert is_fast(txn, "pop", b"key", db=main)
+        assert is_fast(txn, "delete", b"key", b"", db=main)
 
 
 @pytest.mark.parametrize("named", [{"overwrite": False}, {"append": True}, {"dupdata": False}])
-def test_flags_go_the_long_way(env: lmdb.Environment, named: dict[str, bool]) -> None:
-    """A put with a flag is Python's."""
+def test_flags_that_are_no_bools_go_the_long_way(env: lmdb.Environment, named: dict[str, bool]) -> None:
+    """A flag is a bool, or any object's truth."""
     with env.begin(write=True) as txn:
-        txn.put(b"a", b"")
-        assert not is_fast(txn, "put", b"b", b"", **named)
-        assert not is_fast(txn, "put", b"c", b"", True, True, False)
+        assert is_fast(txn, "put", b"b", b"", **named)
+        assert not is_fast(txn, "put", b"c", b"", **{name: int(flag) for name, flag in named.items()})
+        assert txn.put(b"c", b"", overwrite=[]) is False  # type: ignore[arg-type]
 
 
 def test_other_types_go_the_long_way(env: lmdb.Environment) -> None:
@@ -197,7 +199,7 @@ def test_cursors_learn_of_every_write(env: lmdb.Environment) -> None:
         txn.put(b"key", b"first")
         with txn.cursor() as cursor:
             cursor.set_key(b"key")
-            assert not is_fast(txn, "put", b"key", b"second, and longer")
+            assert is_fast(txn, "put", b"key", b"second, and longer")
             assert cursor.value() == b"second, and longer"
             txn.put(b"key", b"third")
             assert cursor.item() == (b"key", b"third")
@@ -308,7 +310,7 @@ def test_nothing_leaks(env: lmdb.Environment) -> None:
                 with suppress(lmdb.BadValsizeError):
                     txn.get(b"")
 
-        objects = (txn, db, default, key, value, None, True, txn._fast, txn._token, lmdb.Transaction, "db", "default")
+        objects = (txn, db, default, key, value, None, True, txn._token, lmdb.Transaction, "db", "default")
         calls(100)
         gc.collect()
         before, blocks = [sys.getrefcount(thing) for thing in objects], sys.getallocatedblocks()
@@ -345,11 +347,11 @@ def test_without_the_library(python: Python) -> None:
     """The switch turns it off, and says so; so does a library that is not there."""
     script = """
 import lmdb_bindings as lmdb, liblmdb_wheel, sharedlib_loader
-from lmdb_bindings import _fast
 if {missing}:
     liblmdb_wheel.LMDB_FAST = sharedlib_loader.SharedLibrary(
         name="lmdb-fast", soname="liblmdb_fast.so.0", path="/none/liblmdb_fast.so.0", version="1", distribution="none"
     )
+from lmdb_bindings import _fast
 with lmdb.open("env") as env, env.begin(write=True) as txn:
     txn.put(b"key", b"value")
     print(txn.get(b"key"), type(lmdb.Transaction.get).__name__, _fast.why_not.split(":")[0])
@@ -358,3 +360,33 @@ with lmdb.open("env") as env, env.begin(write=True) as txn:
     found = python(script.format(missing=True))
     assert found.startswith("b'value' function ")
     assert "lmdb-fast" in found
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ("Transaction.get = lambda *_: b'another'", "get(b'key',): b'another', not b'value'"),
+        ("Transaction.pop = lambda txn, key, db=None: kept.append(key)", "pop"),
+        ("kept.append(Transaction.get); Transaction.get = lambda txn, *a, **n: kept[0](txn, *a, **n) or kept.append(a[0])",
+         "references"),
+    ],
+    ids=["a wrong result", "no result", "a reference kept"],
+)  # fmt: skip
+def test_what_fails_its_trial_is_not_used(python: Python, spoil: str, words: str) -> None:
+    """Built-in methods that give something else, or lose references, are off before any file is opened by them."""
+    script = f"""
+import lmdb_bindings as lmdb
+from lmdb_bindings import _fast, _fast_trial
+from lmdb_bindings._transaction import Transaction
+kept, whole = [], dict(vars(Transaction))
+{spoil}
+assert not _fast.prove()
+for name in ("get", "pop"):
+    setattr(Transaction, name, whole[name])
+with lmdb.open("env") as env, env.begin(write=True) as txn:
+    txn.put(b"key", b"value")
+    print(env._functions, txn.get(b"key"), _fast.why_not)
+"""
+    found = python(script)
+    assert found.startswith("0 b'value' the built-in methods fail their trial: AssertionError: ")
+    assert words in found

@@ -64,7 +64,8 @@ class _Cffi(types.ModuleType):
         plain = importlib.import_module("lmdb_bindings._plain")
         for engine in importlib.import_module("lmdb_bindings._engine")._engines.values():
             object.__setattr__(engine, "bulk", None)
-            object.__setattr__(engine, "fast", None)
+            if engine.fast is not None:
+                engine.fast.is_on = False
             object.__setattr__(engine, "records", plain)
 
 

@@ -211,7 +211,7 @@ def finished(**parts: str) -> dict[str, Any]:
     """A result, of which these parts have these outcomes."""
     return {
         "leg": "windows", "platform": "win_amd64", "place": "Wine", "emulator": "Wine 10.0", "system": "Windows 10",
-        "interpreter": "CPython 3.13.5", "limit": "it refuses", "without": None,
+        "interpreter": "CPython 3.13.5", "limit": "it refuses",
         "parts": {name.replace("_", " "): {"outcome": outcome, "words": ""} for name, outcome in parts.items()},
     }  # fmt: skip
 

@@ -210,7 +210,8 @@ def test_without_the_bulk_library_it_is_the_same(table: Table[int, Any], monkeyp
     expected = table.to_arrow(COLUMNS), table.by("i").range().to_arrow(["i16", "text"])
     engine = table.env._engine
     monkeypatch.setattr(engine, "bulk", None)
-    monkeypatch.setattr(engine, "fast", None)
+    if engine.fast is not None:
+        monkeypatch.setattr(engine.fast, "is_on", False)
     monkeypatch.setattr(engine, "records", _plain)
     assert table.to_arrow(COLUMNS).equals(expected[0])
     assert table.by("i").range().to_arrow(["i16", "text"]).equals(expected[1])

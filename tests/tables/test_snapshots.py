@@ -257,7 +257,7 @@ def test_an_iteration_goes_on_beyond_a_batch(table: Table[int, Any]) -> None:
     for bulk in (True, False):
         with pytest.MonkeyPatch.context() as patch:
             if not bulk:
-                for name, value in (("bulk", None), ("fast", None), ("records", _plain)):
+                for name, value in (("bulk", None), ("records", _plain)):
                     patch.setattr(engine, name, value)
             with table.begin() as snapshot:
                 found = list(snapshot.items())

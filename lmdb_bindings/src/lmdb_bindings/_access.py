@@ -17,7 +17,7 @@ from _thread import get_ident
 
 from lmdb_bindings._stack import LOST, is_at_work, is_nested
 from lmdb_bindings._token import TOKEN
-from lmdb_bindings.errors import error
+from lmdb_bindings.errors import error, in_a_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,11 +34,15 @@ class Access:
     Args:
         look: ends writers that will never come back; called now and then by who waits.
         is_writing: whether a thread has an open write transaction.
+        is_in_a_call: whether its caller comes in the middle of a call of this thread in a transaction.
     """
 
-    def __init__(self, look: Callable[[], None], is_writing: Callable[[int], bool]) -> None:
+    def __init__(
+        self, look: Callable[[], None], is_writing: Callable[[int], bool], is_in_a_call: Callable[[], bool]
+    ) -> None:
         self._look = look
         self._is_writing = is_writing
+        self._is_in_a_call = is_in_a_call
         # Not above: an import that opens nothing yet is the faster by a third.
         from collections import deque
         from threading import Condition, RLock
@@ -65,10 +69,17 @@ class Access:
                 self._changed.notify_all()
 
     def alone(self) -> _Block:
-        """Wait until no call is under way, and keep others out."""
+        """Wait until no call is under way, and keep others out.
+
+        Raises:
+            Error: one of this very thread is: what comes in the middle of it would wait for itself, or take away what
+                it goes on with.
+        """
         return _Block(self._keep_out, self._let_in)
 
     def _keep_out(self) -> None:
+        if (get_ident() in self._callers and is_nested()) or self._is_in_a_call():
+            raise in_a_call()
         with self._lock:
             while self._alone:
                 self._wait()

@@ -45,15 +45,12 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
+    __slots__ = ("__weakref__", "_key", "_lib", "_out", "_value")
+
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
-        self._handle: Any = None
         self.db = db
         self.txn = txn
-        self._lock = txn._lock
-        self._lib = txn._lib
-        self._out = txn._out
-        self._key = ffi.new("MDB_val *")
-        self._value = ffi.new("MDB_val *")
+        self._prepare()
         self._positioned = False
         self._iteration = None  # what has read ahead of this cursor
         # Both count the transaction's writes: up to the last reading, and up to the last search.
@@ -61,24 +58,46 @@ class Cursor(_fast.CursorBase, Generic[V]):
         with self._lock:
             txn._live()
             self._dbi = txn._dbi(db)
-            self._handle = self._open()
+            self._open()
             txn._adopt(self)
 
-    def _open(self) -> Any:
+    def _prepare(self) -> None:
+        """Have what a cursor has in Python, but for LMDB's."""
+        txn = self.txn
+        lock = txn._lock  # first, which wakes it
+        self._handle = None
+        self._lib = txn._lib
+        self._out: Callable[[Any], V] = txn._out
+        if places := self._places():
+            self._key, self._value = (ffi.cast("MDB_val *", place) for place in places)
+        else:
+            self._key, self._value = ffi.new("MDB_val *"), ffi.new("MDB_val *")
+        self._lock = lock  # at last: who has it may use all the rest
+
+    def _wake(self) -> None:
+        """Have in Python what a cursor has that a built-in method has opened: see ``_fast``."""
+        self._prepare()
+        if self._address:
+            self._handle = ffi.cast("MDB_cursor *", self._address)
+            self.txn._adopt(self)
+
+    def _open(self) -> None:
         handle = ffi.new("MDB_cursor **")
         if rc := self._lib.mdb_cursor_open(self.txn._live(), self._dbi, handle):
             raise error("mdb_cursor_open", rc)
-        return handle[0]
+        self._handle = handle[0]
+        self._address = _fast.address(self._handle)
 
     # -- lifetime ------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the cursor. Safe to call again; the end of the transaction does it too."""
         with self._lock:
+            self.txn._refuse_in_a_call()
             self._end()
 
     def _end(self) -> None:
-        handle, self._handle = self._handle, None
+        handle, self._handle, self._address = self._handle, None, 0
         if self._iteration is not None:
             self._iteration.forget()
             self._iteration = None
@@ -98,7 +117,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def _disown(self) -> None:
         if self._iteration is not None:
             self._iteration.forget()
-        self._lock, self._handle, self._iteration = TokenLock(), None, None
+        self._lock, self._handle, self._address, self._iteration = TokenLock(), None, 0, None
 
     def __reduce__(self) -> str:
         raise TypeError("a cursor cannot be pickled: it is a state of this process; pickle its environment")
@@ -141,8 +160,10 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _seek(self, operation: int, key: Any, value: Any = b"") -> bool:
         with self._lock:
+            pinned_key, pinned_value = pinned = _memory.pin(key), _memory.pin(value)
             handle = self._live()
-            pinned = _memory.point_both(self._key, key, self._value, value)
+            _memory.name(self._key, pinned_key)
+            _memory.name(self._value, pinned_value)
             self.db._check(self._key)
             rc = self._lib.mdb_cursor_get(handle, self._key, self._value, operation)
             del pinned
@@ -155,7 +176,9 @@ class Cursor(_fast.CursorBase, Generic[V]):
         """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one,
         over the values of a key, is on those of another or on uninitialized memory, and the next step would follow it.
         """
-        stale, self._handle = self._live(), self._open()
+        self._lock.refuse_in_a_call()
+        stale = self._live()
+        self._open()
         self._lib.mdb_cursor_close(stale)
 
     def _seek_pair(self, operation: int, key: Any, value: Any) -> bool:
@@ -316,7 +339,24 @@ class Cursor(_fast.CursorBase, Generic[V]):
         what = b.KEYS * bool(keys or not values) | b.VALUES * bool(values)
         return Iteration(self._scan(Range(flags=flags), what, b.CURRENT)).of(self)
 
+    def _advance(self, operation: int, what: int) -> Any:
+        """A record of an iteration that a built-in method has begun, where it cannot take the short way; None at its
+        end. It begins with ``GET_CURRENT``.
+        """
+        with self._lock:
+            self._live()
+            if operation != c.GET_CURRENT:
+                self._step(operation)
+            elif self._positioned:
+                self._refresh()
+            if not self._positioned:
+                return None
+            if what == b.KEYS | b.VALUES:
+                return self._out(self._key), self._out(self._value)
+            return self._out(self._key if what == b.KEYS else self._value)
+
     def _scan(self, within: Range, what: int, state: int, limit: int | None = None) -> Any:
+        self._open_handle()
         return self.txn._records.Scan(self.txn, self._dbi, what, within, state, limit)
 
     if TYPE_CHECKING:
@@ -547,9 +587,11 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _put(self, key: Any, value: Any, flags: int) -> int:
         """``mdb_cursor_put``; what it returns is 0 or ``KEYEXIST``."""
-        handle = self._live()
+        pinned_key, pinned_value = pinned = _memory.pin(key), _memory.pin(value)
         self.txn._writing()
-        pinned = _memory.point_both(self._key, key, self._value, value)
+        handle = self._live()
+        _memory.name(self._key, pinned_key)
+        _memory.name(self._value, pinned_value)
         self.db._check(self._key)
         rc: int = self._lib.mdb_cursor_put(handle, self._key, self._value, flags)
         del pinned

@@ -190,7 +190,7 @@ class Environment(Owner, _fast.EnvironmentBase):
     def _start_afresh(self) -> None:
         """Have locks that nobody holds, and nothing that is open."""
         self._pid = os.getpid()
-        self._access = Access(self._end_orphans, self._is_writing)
+        self._access = Access(self._end_orphans, self._is_writing, self._is_in_a_call)
         self._naming = RLock()  # mdb_dbi_open must not be called by two transactions of a process at once
         self._last_views = TokenLock()  # held where a snapshot is left to its views, and where they let go
         self._address = self._functions = 0
@@ -357,6 +357,10 @@ class Environment(Owner, _fast.EnvironmentBase):
         """Whether a thread has an open write transaction, maybe one that the collector has found elsewhere."""
         return any(txn._write and txn._thread == thread for txn in [*self._living(), *self._orphans])
 
+    def _is_in_a_call(self) -> bool:
+        """Whether who asks comes in the middle of a call of this thread in a transaction."""
+        return any(txn._lock.is_in_a_call() for txn in self._living())
+
     def _end_transactions(self) -> None:
         for txn in self._living():
             txn._end_by_owner()
@@ -397,6 +401,11 @@ class Environment(Owner, _fast.EnvironmentBase):
                 self._open()
                 self._inherited = False
             return self._handle
+
+    def _is_short(self) -> bool:
+        """Whether its calls go the short way: see ``_fast``."""
+        fast = self._engine.fast
+        return self._functions != 0 and fast is not None and fast.is_on
 
     def _lacks(self, options: dict[str, Any]) -> str:
         """What these options ask for and the open environment has not, in words; nothing where there is no such."""

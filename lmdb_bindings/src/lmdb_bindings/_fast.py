@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 SWITCH = "LMDB_BINDINGS_FAST"
 
 why_not = ""
-"""Why this process does without the short way; empty where it has it."""
+"""Why this process does without the short way; empty where it has it. Known when ``prove()`` was called."""
+
+is_free_threaded = "t" in getattr(sys, "abiflags", "")
+"""Whether the interpreter is a build without the global lock, where nothing is ever light."""
 
 waking = TokenLock()
 """Held while something light is woken."""
@@ -59,26 +62,42 @@ class Functions:
     """
 
     NAMES = ("txn_begin", "txn_renew", "txn_reset", "txn_abort", "get", "put", "del", "cursor_open", "cursor_close",
-             "cursor_get", "cursor_put", "cursor_del")  # fmt: skip
+             "cursor_get", "cursor_put", "cursor_del", "cursor_count")  # fmt: skip
     """The order of ``lmdb_fast_engine``, whose last field says whether they are to be used."""
 
     def __init__(self, lib: Any) -> None:
         pointers = [address(getattr(lib, "mdb_" + name)) for name in self.NAMES]
         self._table = ffi.new("uintptr_t[]", [*pointers, 1])
 
-    @property
-    def address(self) -> int:
-        """The ``lmdb_fast_engine``; 0 while transactions that begin are to go the long way."""
-        return address(self._table) if self._table[len(self.NAMES)] else 0
+        self.address = address(self._table)
 
-    def use(self, wanted: bool) -> None:
-        """Let transactions that begin from now on go the short way, or not: to compare the two."""
+    @property
+    def is_on(self) -> bool:
+        """Whether calls go the short way. Turned off to compare the two, while no transaction is open."""
+        return bool(self._table[len(self.NAMES)])
+
+    @is_on.setter
+    def is_on(self, wanted: bool) -> None:
         self._table[len(self.NAMES)] = wanted
 
 
 def functions(lib: Any) -> Functions | None:
     """The functions of an engine, which are these by CFFI, for the short way; None where there is none."""
-    return None if why_not else Functions(lib)
+    return Functions(lib) if prove() else None
+
+
+def prove() -> bool:
+    """Whether there is a short way: at the first use it is tried, and not used where it does not what it should."""
+    global why_not, _is_proven
+    if not (why_not or _is_proven):
+        from lmdb_bindings import _fast_trial
+
+        why_not = _fast_trial.fault(_stand_in)
+        _is_proven = True
+    return not why_not
+
+
+_is_proven = False
 
 
 # -- what is light -----------------------------------------------------------------------------------------------------
@@ -187,12 +206,16 @@ class CursorBase:
 
     Attributes:
         _address: of LMDB's cursor; 0 when it is closed.
+        _dbi: LMDB's number of the database.
 
     All others: see there.
     """
 
-    __slots__ = ("_address", "_found", "_handle", "_iteration", "_lock", "_positioned", "_seen", "db", "txn")
+    __slots__ = (
+        "_address", "_dbi", "_found", "_handle", "_iteration", "_lock", "_positioned", "_seen", "db", "txn",
+    )  # fmt: skip
     _address: int
+    _dbi: int
     _found: int
     _handle: Any
     _iteration: Any
@@ -231,34 +254,37 @@ def _documented(name: str, method: Any) -> str:
 
 
 def _load() -> tuple[str, tuple[Any, ...]]:
-    """Why there is no short way, or what ``lmdb_fast_set_up`` gives."""
+    """Why there is no short way; or the address of the engine to try it with, and what ``lmdb_fast_set_up`` gives."""
     if not is_wanted(SWITCH):
         return f"{SWITCH}=0", ()
     if sys.implementation.name != "cpython":
         return f"not for {sys.implementation.name}", ()
-    from ctypes import PyDLL, c_int, c_ssize_t, py_object
+    from ctypes import PyDLL, c_int, c_size_t, c_ssize_t, py_object
 
     try:
         library = liblmdb_wheel.load_fast(on_conflict="accept")
     except SharedLibraryError as problem:  # a distributor may leave it out: nothing is lost but speed
         return str(problem), ()
-    set_up = PyDLL(None, handle=int(library.handle)).lmdb_fast_set_up
+    loaded = PyDLL(None, handle=int(library.handle))
+    set_up = loaded.lmdb_fast_set_up
     set_up.argtypes, set_up.restype = [py_object, py_object, c_ssize_t, c_int], py_object
-    made = set_up(_fail, wake, object.__basicsize__, "t" in getattr(sys, "abiflags", ""))
+    made = set_up(_fail, wake, object.__basicsize__, is_free_threaded)
     if made is None:
-        return "another interpreter of this process, or an earlier import, has it: it serves one", ()
-    return "", made
+        return "another interpreter of this process, or an earlier import of this one, has it: it serves one", ()
+    loaded.lmdb_fast_stand_in.restype = c_size_t
+    return "", (loaded.lmdb_fast_stand_in(), *made)
 
 
 def _fail(what: str, code: int) -> None:
     raise error(what, code)
 
 
+_stand_in = 0
 _install: Any = None
 _bases: tuple[Any, ...] = ()
 why_not, _made = _load()
 if not why_not:
-    _install, *_bases_made = _made
+    _stand_in, _install, *_bases_made = _made
     _bases = tuple(_bases_made)
     if not TYPE_CHECKING:
         EnvironmentBase, DatabaseBase, TransactionBase, CursorBase = _bases

@@ -28,9 +28,8 @@ def point(value: Any, data: Any) -> Any:
     Raises:
         TypeError: ``data`` is not bytes or another contiguous buffer.
     """
-    pinned = ffi.from_buffer(data)
-    value.mv_data = pinned
-    value.mv_size = len(pinned)
+    pinned = pin(data)
+    name(value, pinned)
     return pinned
 
 
@@ -54,7 +53,17 @@ def lend(value: Any, write: Callable[[memoryview], None]) -> None:
 
 def point_both(key: Any, key_data: Any, value: Any, value_data: Any) -> Any:
     """:func:`point` for a key and its value: both or, where one is no buffer, neither."""
-    pinned_key, pinned_value = ffi.from_buffer(key_data), ffi.from_buffer(value_data)
-    key.mv_data, key.mv_size = pinned_key, len(pinned_key)
-    value.mv_data, value.mv_size = pinned_value, len(pinned_value)
-    return pinned_key, pinned_value
+    pinned_key, pinned_value = pinned = pin(key_data), pin(value_data)
+    name(key, pinned_key)
+    name(value, pinned_value)
+    return pinned
+
+
+def pin(data: Any) -> Any:
+    """What keeps the memory of a buffer in place. Its class may be written in Python, and do anything here."""
+    return ffi.from_buffer(data)
+
+
+def name(value: Any, pinned: Any) -> None:
+    """Let an ``MDB_val`` name memory that is pinned."""
+    value.mv_data, value.mv_size = pinned, len(pinned)

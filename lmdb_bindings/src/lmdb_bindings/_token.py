@@ -18,7 +18,8 @@ import sys
 import time
 from _thread import get_ident
 
-from lmdb_bindings._stack import LOST, is_at_work
+from lmdb_bindings._stack import LOST, is_at_work, is_nested
+from lmdb_bindings.errors import in_a_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 TOKEN = (None,)
 
-NO_WAYS = (None,) * 6
+NO_WAYS = (None,) * 5 + (0,)  # 0: nobody's, where a transaction without such ways has None
 
 _COURTESY = 0.0005
 """Seconds that are left to a thread that waits already."""
@@ -39,7 +40,8 @@ class TokenLock:
 
     Attributes:
         token: a list of one element while nobody has the lock, else of none.
-        ways: what a single get or put needs, and whose it is; ``NO_WAYS`` where none may go without ``with``.
+        ways: what a single get or put needs, and the ``_direct`` of the transaction whose it is, which itself would be a
+            cycle; ``NO_WAYS`` where none may go without ``with``.
         left: what finalizers could not do, since they do not wait: whoever has the lock does it.
     """
 
@@ -103,6 +105,22 @@ class TokenLock:
         with self:
             while self.left:
                 self.left.pop()()
+
+    def refuse_in_a_call(self) -> None:
+        """Before a write, or the end of something, with the lock: not in the middle of a call of this very thread,
+        which goes on with what would have moved or be gone. Who comes there is a handler of a signal, a finalizer, or
+        the code of an argument, and may read.
+
+        Raises:
+            Error: so it is.
+        """
+        if (self._depth > 1 or self._borrowed) and is_nested():
+            raise in_a_call()
+
+    def is_in_a_call(self) -> bool:
+        """Whether the calling function comes in the middle of a call of this thread that has the lock."""
+        named = self._owner == get_ident() or _holds_it_unnamed(sys._getframe(1), self)
+        return named and is_nested()
 
     def may_go_direct(self) -> bool:
         """Whether single gets and puts may go without ``with``: not while a thread waits, since they give up the

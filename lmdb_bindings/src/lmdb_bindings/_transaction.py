@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self, Unpack
 
-    from lmdb_bindings._bulk import Direct
     from lmdb_bindings._database import _Database
     from lmdb_bindings._environment import Environment, Stat
     from lmdb_bindings._generic import No, Pair, T, Yes
@@ -62,9 +61,9 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
-    __slots__ = (
-        "__weakref__", "_bulk", "_dependents", "_finished", "_key", "_lib", "_opened", "_out", "_records", "_singles",
-        "_thread", "_value",
+    __slots__ = (  # the instance dictionary is for whatever users hang on it
+        "__dict__", "__weakref__", "_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles",
+        "_thread",
     )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -128,8 +127,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         else:
             self._begin_reading()
         self._db = db if db is not None else env._main
-        if not self._buffers:
-            self._functions, self._address = env._functions, _fast.address(self._handle)
+        self._functions = 0 if self._buffers else env._functions
+        self._address = _fast.address(self._handle)
 
     def _prepare(self, parent: Transaction | None, write: bool, buffers: bool) -> None:
         """Have what a transaction has in Python, but for LMDB's."""
@@ -145,8 +144,6 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._views = None
         self._snapshot = None  # where records of tables are read in place: see tables._snapshot
         self._out: Callable[[Any], V] = self._reader()
-        self._key = ffi.new("MDB_val *")
-        self._value = ffi.new("MDB_val *")
         self._opened: list[_Database] = []
         self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
@@ -156,7 +153,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
-        self._singles = None if env._functions else self._bulk
+        self._singles = None if env._is_short() else self._bulk
         self._direct = None
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
@@ -295,7 +292,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             self._direct.begin(self._live())
         self._direct.use(database)
         if self._lock.may_go_direct():
-            self._lock.ways = (*self._direct.ways(), self)
+            self._lock.ways = (*self._direct.ways(), self._direct)
 
     def _end_direct(self) -> None:
         self._address = 0
@@ -324,8 +321,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
 
     def _writing(self) -> None:
         """Before each write: nothing may be ahead of it, and what was read before it may move."""
-        if self._lent:
-            raise self._at_work()
+        self._refuse_in_a_call()
         if self._iterating:
             self._settle()
         self._mutations += 1
@@ -333,6 +329,12 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
     @staticmethod
     def _at_work() -> Error:
         return Error("A value is being written into a page of this transaction: until that is done, it cannot be used.")
+
+    def _refuse_in_a_call(self) -> None:
+        """Before a write or an end: not in the middle of what goes on with what was there."""
+        if self._lent:
+            raise self._at_work()
+        self._lock.refuse_in_a_call()
 
     def _settle(self) -> None:
         """Let no iteration be ahead of its cursor."""
@@ -350,6 +352,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             Error: the write failed; the transaction is aborted. Or it is a write transaction of another thread.
         """
         with self._lock:
+            self._refuse_in_a_call()
             if self._empty:
                 self._empty = False  # prepare() has found nothing to commit
                 return
@@ -379,6 +382,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             InvalidParameterError: it is a read-only or a nested transaction.
         """
         with self._lock:
+            self._refuse_in_a_call()
             handle = self._live()
             self.env._require_1_0("prepare()")
             if not self._write or self._parent is not None:
@@ -407,6 +411,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             Error: it is a write transaction of another thread.
         """
         with self._lock:
+            self._refuse_in_a_call()
             if self._handle is not None:
                 self._refuse_strangers()
             self._end()
@@ -535,6 +540,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         raise TypeError("a transaction cannot be pickled: it is a state of this process; pickle its environment")
 
     def __del__(self) -> None:
+        if self._light:
+            _fast.wake(self)  # which was begun, and interrupted by the handler of a signal
         if getattr(self, "_handle", None) is None:
             return
         if self._write and self._parent is None and get_ident() != self._thread:
@@ -592,13 +599,14 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             BadValsizeError: the key is empty.
         """
         database = self._db if db is None else db
-        token = self._token
+        lock = self._lock  # which wakes what is light, see _fast
+        token = lock.token
         try:
             del token[0]  # the lock, see _token
             held = True
             try:
-                look_up, _, bulk, copied, pointed_at, whose = self._lock.ways
-                if whose is self and pointed_at is database and type(key) is bytes:
+                look_up, _, bulk, copied, pointed_at, whose = lock.ways
+                if whose is self._direct and pointed_at is database and type(key) is bytes:
                     size = look_up(bulk, key, len(key))
                     if 0 <= size <= COPIED:
                         return copied[:size]
@@ -611,16 +619,19 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         return self._get(key, default, database)
 
     def _get(self, key: Any, default: Any, database: _Database) -> Any:
+        # Not the transaction's: a handler of a signal, a finalizer, or a key that is no bytes, may get something else
+        # in the middle of this.
+        wanted, found = ffi.new("MDB_val *"), ffi.new("MDB_val *")
         with self._lock:
+            pinned = _memory.point(wanted, key)
             handle, dbi = self._live(), self._dbi(database)
-            pinned = _memory.point(self._key, key)
-            database._check(self._key)
-            rc = self._lib.mdb_get(handle, dbi, self._key, self._value)
+            database._check(wanted)
+            rc = self._lib.mdb_get(handle, dbi, wanted, found)
             del pinned
             if rc and rc != c.NOTFOUND:
                 raise error("mdb_get", rc)
             self._direct_to(database)
-            return default if rc else self._out(self._value)
+            return default if rc else self._out(found)
 
     def put(
         self,
@@ -654,13 +665,14 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         database = self._db if db is None else db
         if not (dupdata and overwrite and not append):
             return self._put(key, value, put_flags(database._flags, dupdata, overwrite, append), database)
-        token = self._token
+        lock = self._lock  # likewise
+        token = lock.token
         try:
             del token[0]  # the lock, see _token
             held = True
             try:
-                _, store, bulk, _, pointed_at, whose = self._lock.ways
-                if whose is self and pointed_at is database and type(key) is bytes is type(value):
+                _, store, bulk, _, pointed_at, whose = lock.ways
+                if whose is self._direct and pointed_at is database and type(key) is bytes is type(value):
                     if self._iterating:
                         self._settle()
                     self._mutations += 1
@@ -675,12 +687,13 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         return self._put(key, value, 0, database)
 
     def _put(self, key: Any, value: Any, flags: int, database: _Database) -> bool:
+        into, stored = ffi.new("MDB_val *"), ffi.new("MDB_val *")  # see _get
         with self._lock:
+            pinned = _memory.point_both(into, key, stored, value)
             handle, dbi = self._live(), self._dbi(database)
-            pinned = _memory.point_both(self._key, key, self._value, value)
-            database._check(self._key)
+            database._check(into)
             self._writing()
-            rc = self._lib.mdb_put(handle, dbi, self._key, self._value, flags)
+            rc = self._lib.mdb_put(handle, dbi, into, stored, flags)
             del pinned
             if rc == 0:
                 self._direct_to(database)
@@ -715,15 +728,16 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             handle, dbi = self._live(), self._dbi(db)
             self._writing()
             failed = False
+            into, room = ffi.new("MDB_val *"), ffi.new("MDB_val *")
             try:
                 self._handle, self._lent = None, True
-                pinned = _memory.point(self._key, key)
-                self._value.mv_size = size
+                pinned = _memory.point(into, key)
+                room.mv_size = size
                 failed = True
-                rc = self._lib.mdb_put(handle, dbi, self._key, self._value, c.RESERVE | c.NOOVERWRITE * (not overwrite))
+                rc = self._lib.mdb_put(handle, dbi, into, room, c.RESERVE | c.NOOVERWRITE * (not overwrite))
                 del pinned
                 if rc == 0:
-                    _memory.lend(self._value, write)
+                    _memory.lend(room, write)
                 failed = False
             finally:
                 self._handle, self._lent = handle, False
@@ -744,12 +758,13 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         Returns:
             True if something was deleted.
         """
+        wanted, which = ffi.new("MDB_val *"), ffi.new("MDB_val *")  # see _get
         with self._lock:
-            pinned = _memory.point_both(self._key, key, self._value, b"" if value is None else value)
-            (self._db if db is None else db)._check(self._key)
-            which = self._value if self._value.mv_size else ffi.NULL
+            pinned = _memory.point_both(wanted, key, which, b"" if value is None else value)
+            handle, dbi = self._live(), self._dbi(db)
+            (self._db if db is None else db)._check(wanted)
             self._writing()
-            rc = self._lib.mdb_del(self._live(), self._dbi(db), self._key, which)
+            rc = self._lib.mdb_del(handle, dbi, wanted, which if which.mv_size else ffi.NULL)
             del pinned
         if rc:
             if rc == c.NOTFOUND:
@@ -763,6 +778,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         The main database is never removed.
         """
         with self._lock:
+            self._refuse_in_a_call()
             self._writing()
             if rc := self._lib.mdb_drop(self._live(), self._dbi(db), delete):
                 raise error("mdb_drop", rc)

@@ -343,3 +343,11 @@ def at_record(record: int, problem: Error) -> Error:
 def gone() -> Error:
     """The exception for the use of an object that is closed, finished or dropped."""
     return Error("Attempt to operate on closed/deleted/dropped object.")
+
+
+def in_a_call() -> Error:
+    """The exception for a write in a transaction, or the end of an object, in the middle of a call that uses it."""
+    return Error(
+        "A call of this thread uses it, and this one comes in the middle of that (by a handler of a signal, a "
+        "finalizer, or an argument): it may read, and neither write nor end anything."
+    )

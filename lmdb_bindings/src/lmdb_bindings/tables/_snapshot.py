@@ -73,6 +73,7 @@ def snapshot_of(txn: Transaction[Any]) -> Snapshot | None:
     That is in write transactions, where pages are remapped, and where a database was opened: LMDB settles what it
     thinks of the handle at the end of the transaction, which then must not wait for anybody.
     """
+    txn._live()
     if txn._write or txn._parent is not None or txn.env._remapped or txn._opened:
         return None
     if txn._snapshot is None:
