@@ -600,14 +600,30 @@ static PyObject *advance_slowly(const iterator *i)
     return result;
 }
 
+/* Whoever takes a whole iteration in one call (list(), sum()) gives nobody else a turn, and hears of no signal: so now and
+ * then this does. False where a handler of a signal has raised.
+ */
+enum { RECORDS_BETWEEN_PAUSES = 1024 };
+
+static int pause_now_and_then(iterator *i)
+{
+    if (++i->given % RECORDS_BETWEEN_PAUSES != 0)
+        return 1;
+    PyEval_RestoreThread(PyEval_SaveThread());
+    return PyErr_CheckSignals() == 0;
+}
+
 /* The next record; NULL at the end, or with an exception set, and then it is at its end too. */
 PyObject *iterator_next(PyObject *self)
 {
     iterator *i = fields(self);
-    PyObject *owner = i->cursor, *result;
+    PyObject *owner, *result;
     transaction *t;
     cursor *c;
     int rc;
+    if (!pause_now_and_then(i))
+        return NULL;
+    owner = i->cursor;
     if (owner == NULL || i->what == 0)
         return NULL;
     c = fields(owner);

@@ -70,6 +70,7 @@ typedef struct cursor {
 typedef struct iterator {
     MDB_cursor_op next, step; /* the next one, and all the others: the first looks at where the cursor is */
     unsigned what;            /* it gives */
+    unsigned given;           /* so many records */
     PyObject *cursor;         /* NULL: it has ended */
 } iterator;
 
