@@ -18,7 +18,7 @@ from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
 from lmdb_bindings._token import NO_WAYS, TOKEN, TokenLock
 from lmdb_bindings._views import LiveViews, of_copy
-from lmdb_bindings.errors import Error, ReadersFullError, error, gone
+from lmdb_bindings.errors import Error, ReadersFullError, error, gone, in_a_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -331,7 +331,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         """Before a write or an end: not in the middle of what goes on with what was there."""
         if self._lent:
             raise self._at_work()
-        self._lock.refuse_in_a_call()
+        if self._lock.is_within():
+            raise in_a_call()
 
     def _settle(self) -> None:
         """Let no iteration be ahead of its cursor."""
