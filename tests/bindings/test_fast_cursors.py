@@ -122,7 +122,12 @@ DUP_CALLS: dict[str, list[tuple[Any, ...]]] = {
     "put": [(b"key", b"2"), (b"key", b"2", False)],
 }
 WRITES: dict[str, list[tuple[Any, ...]]] = {
-    "put": [(b"new", b"value"), (b"new", b"value", True, False), (b"new", b"value", False), (b"z", b"", True, True, True)],
+    "put": [
+        (b"new", b"value"),
+        (b"new", b"value", True, False),
+        (b"new", b"value", False),
+        (b"z", b"", True, True, True),
+    ],
     "delete": [(), (True,)],
     "replace": [(number(4), b"other"), (b"none", b"value")],
     "pop": [(number(4),), (b"nothing",)],
@@ -537,7 +542,9 @@ def test_finalizers_in_the_middle(opened: Open, what: str) -> None:
     if what == "write":
         assert len(seen) >= 2000
         assert [key for key, _ in seen] == sorted({key for key, _ in seen})
-        assert all(value in (number(int.from_bytes(key, "big") // 2) * 50, b"changed" * 9, b"new") for key, value in seen)
+        assert all(
+            value in (number(int.from_bytes(key, "big") // 2) * 50, b"changed" * 9, b"new") for key, value in seen
+        )
         txn.abort()
     else:
         assert 0 < len(seen) < 2000
