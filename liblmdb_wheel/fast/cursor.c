@@ -30,12 +30,12 @@ PyObject *open_cursor(const method *method, PyObject *self, PyObject *const *arg
     const database *d;
     cursor *c;
     int rc;
-    if (free_threaded || !sort_arguments(method, args, count, names, given) || database_for(t, given[0], NULL) == NULL)
+    if (free_threaded || !sort_arguments(method, args, count, names, given))
         goto slow;
     if ((made = new_object(cursor_type)) == NULL)
         return NULL;
     c = fields(made);
-    /* The collector may have run, and with it whatever finalizers do. */
+    /* Now, since the collector may have run for it, and with it whatever finalizers do. */
     if ((d = database_for(t, given[0], NULL)) == NULL || !enter(t))
         goto slow;
     rc = t->engine->cursor_open(t->txn, (MDB_dbi)d->dbi, &c->cursor);
@@ -100,6 +100,7 @@ void finalize_cursor(PyObject *self)
     }
     PyErr_Fetch(&type, &value, &trace);
     finalize_slowly(cursor_finalizer, self);
+    unlink_light(&c->light); /* where that was interrupted: nobody may find it any more */
     PyErr_Restore(type, value, trace);
 }
 
@@ -599,15 +600,31 @@ static PyObject *advance_slowly(const iterator *i)
     return result;
 }
 
+/* Whoever takes a whole iteration in one call (list(), sum()) gives nobody else a turn, and hears of no signal: so now and
+ * then this does. False where a handler of a signal has raised.
+ */
+enum { RECORDS_BETWEEN_PAUSES = 1024 };
+
+static int pause_now_and_then(iterator *i)
+{
+    if (++i->given % RECORDS_BETWEEN_PAUSES != 0)
+        return 1;
+    PyEval_RestoreThread(PyEval_SaveThread());
+    return PyErr_CheckSignals() == 0;
+}
+
 /* The next record; NULL at the end, or with an exception set, and then it is at its end too. */
 PyObject *iterator_next(PyObject *self)
 {
     iterator *i = fields(self);
-    PyObject *owner = i->cursor, *result;
+    PyObject *owner, *result;
     transaction *t;
     cursor *c;
     int rc;
-    if (owner == NULL)
+    if (!pause_now_and_then(i))
+        return NULL;
+    owner = i->cursor;
+    if (owner == NULL || i->what == 0)
         return NULL;
     c = fields(owner);
     if ((t = enter_at(c)) == NULL) {
@@ -627,7 +644,9 @@ PyObject *iterator_next(PyObject *self)
     if (rc == 0)
         return result;
     Py_DecRef(result);
-    if (i->cursor == owner) { /* nobody else has met the end meanwhile */
+    if (free_threaded) /* another thread may be using the cursor here */
+        i->what = 0;
+    else if (i->cursor == owner) { /* nobody else has met the end meanwhile */
         i->cursor = NULL;
         Py_DecRef(owner);
     }

@@ -63,12 +63,14 @@ typedef struct cursor {
     Py_ssize_t seen, found;
     unsigned dbi;
     char positioned;
+    PyObject *key_place, *value_place, *lib, *out; /* what only Python uses */
 } cursor;
 
 /* An iteration that steps its cursor from record to record. */
 typedef struct iterator {
     MDB_cursor_op next, step; /* the next one, and all the others: the first looks at where the cursor is */
     unsigned what;            /* it gives */
+    unsigned given;           /* so many records */
     PyObject *cursor;         /* NULL: it has ended */
 } iterator;
 

@@ -45,7 +45,12 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
-    __slots__ = ("__weakref__", "_key", "_lib", "_out", "_value")
+    __slots__ = ("__weakref__",)
+    txn: Transaction[V]
+    _out: Callable[[Any], V]
+
+    if TYPE_CHECKING:
+        txn: Transaction[V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
@@ -67,7 +72,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         lock = txn._lock  # first, which wakes it
         self._handle = None
         self._lib = txn._lib
-        self._out: Callable[[Any], V] = txn._out
+        self._out = txn._out
         if places := self._places():
             self._key, self._value = (ffi.cast("MDB_val *", place) for place in places)
         else:
