@@ -600,39 +600,44 @@ static PyObject *advance_slowly(const iterator *i)
     return result;
 }
 
+/* No more records. Another thread may be about to use the cursor, where threads run beside each other: it is kept. */
+static void end_iteration(iterator *i)
+{
+    PyObject *owner = i->cursor;
+    i->has_ended = 1;
+    if (free_threaded)
+        return;
+    i->cursor = NULL;
+    Py_DecRef(owner);
+}
+
 /* The next record; NULL at the end, or with an exception set, and then it is at its end too. */
 PyObject *iterator_next(PyObject *self)
 {
     iterator *i = fields(self);
-    PyObject *owner = i->cursor, *result;
+    PyObject *result = NULL;
     transaction *t;
     cursor *c;
     int rc;
-    if (owner == NULL)
+    if (i->has_ended || i->cursor == NULL)
         return NULL;
-    c = fields(owner);
+    c = fields(i->cursor);
     if ((t = enter_at(c)) == NULL) {
         result = advance_slowly(i);
-        rc = result == NULL || result == none ? MDB_NOTFOUND : 0;
-    } else {
-        rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
-        if (rc == 0 && c->positioned) {
-            i->next = i->step;
-            return leave_with(t, c, i->what);
-        }
-        leave(t);
-        result = rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);
-        rc = MDB_NOTFOUND;
+        i->next = i->step;
+        if (result != NULL && result != none)
+            return result;
+        Py_DecRef(result);
+        end_iteration(i);
+        return NULL;
     }
+    rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
     i->next = i->step;
-    if (rc == 0)
-        return result;
-    Py_DecRef(result);
-    if (i->cursor == owner) { /* nobody else has met the end meanwhile */
-        i->cursor = NULL;
-        Py_DecRef(owner);
-    }
-    return NULL;
+    if (rc == 0 && c->positioned)
+        return leave_with(t, c, i->what);
+    leave(t);
+    end_iteration(i);
+    return rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);
 }
 
 method cursor_methods[] = {

@@ -70,7 +70,8 @@ typedef struct cursor {
 typedef struct iterator {
     MDB_cursor_op next, step; /* the next one, and all the others: the first looks at where the cursor is */
     unsigned what;            /* it gives */
-    PyObject *cursor;         /* NULL: it has ended */
+    char has_ended;
+    PyObject *cursor; /* NULL: nobody has begun it, or it has ended */
 } iterator;
 
 extern Py_ssize_t head; /* bytes of an object before its fields */
