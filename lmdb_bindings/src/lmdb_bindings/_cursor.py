@@ -45,7 +45,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__dict__", "__weakref__")  # the instance dictionary is for whatever users hang on it
     txn: Transaction[V]
     _out: Callable[[Any], V]
 
