@@ -590,21 +590,34 @@ ITERATION(ITERPREV_DUP)
 ITERATION(ITERPREV_NODUP)
 
 /* The record by the cursor's own method, which waits, settles and raises as all of Python's do; None at the end. */
-static PyObject *advance_slowly(const iterator *i)
+static PyObject *advance_slowly(const iterator *i, unsigned what)
 {
     PyObject *result, *advance = PyObject_GetAttrString(i->cursor, "_advance");
     if (advance == NULL)
         return NULL;
-    result = PyObject_CallFunction(advance, "iI", (int)i->next, i->what);
+    result = PyObject_CallFunction(advance, "iI", (int)i->next, what);
     Py_DecRef(advance);
     return result;
 }
 
-/* No more records. Another thread may be about to use the cursor, where threads run beside each other: it is kept. */
+/* Whoever takes a whole iteration in one call (list(), sum()) gives nobody else a turn, and hears of no signal: so now and
+ * then this does. False where a handler of a signal has raised.
+ */
+enum { RECORDS_BETWEEN_PAUSES = 1024 };
+
+static int pause_now_and_then(iterator *i)
+{
+    if (++i->given % RECORDS_BETWEEN_PAUSES != 0)
+        return 1;
+    PyEval_RestoreThread(PyEval_SaveThread());
+    return PyErr_CheckSignals() == 0;
+}
+
+/* No more records. Where threads run beside each other, another one may be using the cursor here: it is kept. */
 static void end_iteration(iterator *i)
 {
     PyObject *owner = i->cursor;
-    i->has_ended = 1;
+    i->what = 0;
     if (free_threaded)
         return;
     i->cursor = NULL;
@@ -615,15 +628,16 @@ static void end_iteration(iterator *i)
 PyObject *iterator_next(PyObject *self)
 {
     iterator *i = fields(self);
-    PyObject *result = NULL;
+    PyObject *result;
     transaction *t;
+    unsigned what;
     cursor *c;
     int rc;
-    if (i->has_ended || i->cursor == NULL)
+    if (!pause_now_and_then(i) || (what = i->what) == 0 || i->cursor == NULL)
         return NULL;
     c = fields(i->cursor);
     if ((t = enter_at(c)) == NULL) {
-        result = advance_slowly(i);
+        result = advance_slowly(i, what);
         i->next = i->step;
         if (result != NULL && result != none)
             return result;
@@ -634,7 +648,7 @@ PyObject *iterator_next(PyObject *self)
     rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
     i->next = i->step;
     if (rc == 0 && c->positioned)
-        return leave_with(t, c, i->what);
+        return leave_with(t, c, what);
     leave(t);
     end_iteration(i);
     return rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);

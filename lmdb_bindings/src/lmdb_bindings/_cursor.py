@@ -49,6 +49,9 @@ class Cursor(_fast.CursorBase, Generic[V]):
     txn: Transaction[V]
     _out: Callable[[Any], V]
 
+    if TYPE_CHECKING:
+        txn: Transaction[V]
+
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
         self.txn = txn

@@ -61,10 +61,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
-    __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "__weakref__", "_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles",
-        "_thread",
-    )  # fmt: skip
+    __slots__ = ("_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles", "_thread")
 
     if TYPE_CHECKING:
 
@@ -153,7 +150,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
-        self._singles = None if env._is_short() else self._bulk
+        self._singles: Any = None if env._is_short() else self._bulk
         self._direct = None
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
