@@ -46,11 +46,10 @@ class Cursor(_fast.CursorBase, Generic[V]):
     """
 
     __slots__ = ("__dict__", "__weakref__")  # the instance dictionary is for whatever users hang on it
-    txn: Transaction[V]
-    _out: Callable[[Any], V]
 
     if TYPE_CHECKING:
         txn: Transaction[V]
+        _out: Callable[[Any], V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
