@@ -45,9 +45,11 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
-    __slots__ = ("__weakref__",)
-    txn: Transaction[V]
-    _out: Callable[[Any], V]
+    __slots__ = ("__dict__", "__weakref__")  # the instance dictionary is for whatever users hang on it
+
+    if TYPE_CHECKING:
+        txn: Transaction[V]
+        _out: Callable[[Any], V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
