@@ -634,16 +634,16 @@ def long_iteration(env: lmdb.Environment) -> Iterator[Any]:
 def test_a_signal_is_heard_in_the_middle_of_an_iteration(long_iteration: Any) -> None:
     """Though nothing but C runs, in which no handler is called."""
 
-    class Alarm(Exception):
+    class RingingError(Exception):
         pass
 
     def ring(*_: object) -> None:
-        raise Alarm
+        raise RingingError
 
     before, taken = signal.signal(signal.SIGALRM, ring), []
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.002)
-        with pytest.raises(Alarm):
+        with pytest.raises(RingingError):
             taken.extend(long_iteration)
     finally:
         signal.signal(signal.SIGALRM, before)
