@@ -30,12 +30,12 @@ PyObject *open_cursor(const method *method, PyObject *self, PyObject *const *arg
     const database *d;
     cursor *c;
     int rc;
-    if (free_threaded || !sort_arguments(method, args, count, names, given) || database_for(t, given[0], NULL) == NULL)
+    if (free_threaded || !sort_arguments(method, args, count, names, given))
         goto slow;
     if ((made = new_object(cursor_type)) == NULL)
         return NULL;
     c = fields(made);
-    /* The collector may have run, and with it whatever finalizers do. */
+    /* Now, since the collector may have run for it, and with it whatever finalizers do. */
     if ((d = database_for(t, given[0], NULL)) == NULL || !enter(t))
         goto slow;
     rc = t->engine->cursor_open(t->txn, (MDB_dbi)d->dbi, &c->cursor);
@@ -100,6 +100,7 @@ void finalize_cursor(PyObject *self)
     }
     PyErr_Fetch(&type, &value, &trace);
     finalize_slowly(cursor_finalizer, self);
+    unlink_light(&c->light); /* where that was interrupted: nobody may find it any more */
     PyErr_Restore(type, value, trace);
 }
 
@@ -589,51 +590,68 @@ ITERATION(ITERPREV_DUP)
 ITERATION(ITERPREV_NODUP)
 
 /* The record by the cursor's own method, which waits, settles and raises as all of Python's do; None at the end. */
-static PyObject *advance_slowly(const iterator *i)
+static PyObject *advance_slowly(const iterator *i, unsigned what)
 {
     PyObject *result, *advance = PyObject_GetAttrString(i->cursor, "_advance");
     if (advance == NULL)
         return NULL;
-    result = PyObject_CallFunction(advance, "iI", (int)i->next, i->what);
+    result = PyObject_CallFunction(advance, "iI", (int)i->next, what);
     Py_DecRef(advance);
     return result;
+}
+
+/* Whoever takes a whole iteration in one call (list(), sum()) gives nobody else a turn, and hears of no signal: so now and
+ * then this does. False where a handler of a signal has raised.
+ */
+enum { RECORDS_BETWEEN_PAUSES = 1024 };
+
+static int pause_now_and_then(iterator *i)
+{
+    if (++i->given % RECORDS_BETWEEN_PAUSES != 0)
+        return 1;
+    PyEval_RestoreThread(PyEval_SaveThread());
+    return PyErr_CheckSignals() == 0;
+}
+
+/* No more records. Where threads run beside each other, another one may be using the cursor here: it is kept. */
+static void end_iteration(iterator *i)
+{
+    PyObject *owner = i->cursor;
+    i->what = 0;
+    if (free_threaded)
+        return;
+    i->cursor = NULL;
+    Py_DecRef(owner);
 }
 
 /* The next record; NULL at the end, or with an exception set, and then it is at its end too. */
 PyObject *iterator_next(PyObject *self)
 {
     iterator *i = fields(self);
-    PyObject *owner = i->cursor, *result;
+    PyObject *result;
     transaction *t;
+    unsigned what;
     cursor *c;
     int rc;
-    if (owner == NULL || i->what == 0)
+    if (!pause_now_and_then(i) || (what = i->what) == 0 || i->cursor == NULL)
         return NULL;
-    c = fields(owner);
+    c = fields(i->cursor);
     if ((t = enter_at(c)) == NULL) {
-        result = advance_slowly(i);
-        rc = result == NULL || result == none ? MDB_NOTFOUND : 0;
-    } else {
-        rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
-        if (rc == 0 && c->positioned) {
-            i->next = i->step;
-            return leave_with(t, c, i->what);
-        }
-        leave(t);
-        result = rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);
-        rc = MDB_NOTFOUND;
+        result = advance_slowly(i, what);
+        i->next = i->step;
+        if (result != NULL && result != none)
+            return result;
+        Py_DecRef(result);
+        end_iteration(i);
+        return NULL;
     }
+    rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
     i->next = i->step;
-    if (rc == 0)
-        return result;
-    Py_DecRef(result);
-    if (free_threaded) /* another thread may be using the cursor here */
-        i->what = 0;
-    else if (i->cursor == owner) { /* nobody else has met the end meanwhile */
-        i->cursor = NULL;
-        Py_DecRef(owner);
-    }
-    return NULL;
+    if (rc == 0 && c->positioned)
+        return leave_with(t, c, what);
+    leave(t);
+    end_iteration(i);
+    return rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);
 }
 
 method cursor_methods[] = {

@@ -151,8 +151,7 @@ int is_open(const environment *e)
 
 PyObject *new_object(PyObject *type)
 {
-    allocfunc allocate = (allocfunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_alloc);
-    return allocate((PyTypeObject *)type, 0);
+    return PyType_GenericAlloc((PyTypeObject *)type, 0);
 }
 
 void link_light(light *l, light **list)
@@ -337,6 +336,10 @@ static PyMemberDef cursor_members[] = {
     MEMBER(cursor, "_dbi", dbi, T_UINT),
     MEMBER(cursor, "_positioned", positioned, T_BOOL),
     MEMBER(cursor, "_light", light.state, T_INT),
+    MEMBER(cursor, "_key", key_place, T_OBJECT_EX),
+    MEMBER(cursor, "_value", value_place, T_OBJECT_EX),
+    MEMBER(cursor, "_lib", lib, T_OBJECT_EX),
+    MEMBER(cursor, "_out", out, T_OBJECT_EX),
     WAKING_MEMBERS(cursor),
     {NULL, 0, 0, 0, NULL},
 };
@@ -371,7 +374,8 @@ static const size_t transaction_references[] = {
 };
 static const size_t cursor_references[] = {
     offsetof(cursor, txn), offsetof(cursor, db), offsetof(cursor, lock), offsetof(cursor, handle),
-    offsetof(cursor, iteration), NOWHERE,
+    offsetof(cursor, iteration), offsetof(cursor, key_place), offsetof(cursor, value_place), offsetof(cursor, lib),
+    offsetof(cursor, out), NOWHERE,
 };
 static const size_t iterator_references[] = {offsetof(iterator, cursor), NOWHERE};
 
@@ -407,10 +411,9 @@ static int clear(PyObject *self, const size_t *place)
 static void deallocate(PyObject *self, const size_t *references)
 {
     PyObject *type = PyObject_Type(self);
-    freefunc release = (freefunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_free);
     PyObject_GC_UnTrack(self);
     clear(self, references);
-    release(self);
+    PyObject_GC_Del(self);
     Py_DecRef(type);
     Py_DecRef(type); /* the object's own */
 }

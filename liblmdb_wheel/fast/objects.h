@@ -63,13 +63,15 @@ typedef struct cursor {
     Py_ssize_t seen, found;
     unsigned dbi;
     char positioned;
+    PyObject *key_place, *value_place, *lib, *out; /* what only Python uses */
 } cursor;
 
 /* An iteration that steps its cursor from record to record. */
 typedef struct iterator {
     MDB_cursor_op next, step; /* the next one, and all the others: the first looks at where the cursor is */
-    unsigned what;            /* it gives */
-    PyObject *cursor;         /* NULL: it has ended */
+    unsigned what;            /* it gives; 0: it has ended */
+    unsigned given;           /* so many records */
+    PyObject *cursor;         /* NULL: it has ended, or is garbage */
 } iterator;
 
 extern Py_ssize_t head; /* bytes of an object before its fields */

@@ -10,10 +10,9 @@
 typedef struct _object PyObject;
 typedef struct _typeobject PyTypeObject;
 typedef struct _is PyInterpreterState;
+typedef struct _ts PyThreadState;
 typedef ptrdiff_t Py_ssize_t;
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
-typedef PyObject *(*allocfunc)(PyTypeObject *, Py_ssize_t);
-typedef void (*freefunc)(void *);
 typedef int (*visitproc)(PyObject *, void *);
 
 typedef struct PyMethodDef {
@@ -54,7 +53,6 @@ typedef struct PyType_Spec {
 } PyType_Spec;
 enum { Py_TPFLAGS_BASETYPE = 1 << 10, Py_TPFLAGS_HAVE_GC = 1 << 14 };
 enum {
-    Py_tp_alloc = 47,
     Py_tp_clear = 51,
     Py_tp_dealloc = 52,
     Py_tp_iter = 62,
@@ -63,7 +61,6 @@ enum {
     Py_tp_traverse = 71,
     Py_tp_members = 72,
     Py_tp_getset = 73,
-    Py_tp_free = 74,
     Py_tp_finalize = 80,
 };
 
@@ -78,12 +75,15 @@ extern PyObject *PyDescr_NewMethod(PyTypeObject *, PyMethodDef *);
 extern PyObject *PyDict_GetItemString(PyObject *, const char *);
 extern PyObject *PyDict_New(void);
 extern int PyDict_SetItem(PyObject *, PyObject *, PyObject *);
+extern int PyErr_CheckSignals(void);
 extern void PyErr_Clear(void);
 extern void PyErr_Fetch(PyObject **, PyObject **, PyObject **);
 extern PyObject *PyErr_Occurred(void);
 extern void PyErr_Restore(PyObject *, PyObject *, PyObject *);
 extern void PyErr_SetNone(PyObject *);
 extern void PyErr_WriteUnraisable(PyObject *);
+extern void PyEval_RestoreThread(PyThreadState *);
+extern PyThreadState *PyEval_SaveThread(void);
 extern PyInterpreterState *PyInterpreterState_Get(void);
 extern int64_t PyInterpreterState_GetID(PyInterpreterState *);
 extern int PyList_Append(PyObject *, PyObject *);
@@ -98,6 +98,7 @@ extern PyObject *PyLong_FromVoidPtr(void *);
 extern PyObject *PyObject_Call(PyObject *, PyObject *, PyObject *);
 extern PyObject *PyObject_CallFunction(PyObject *, const char *, ...);
 extern PyObject *PyObject_GetAttrString(PyObject *, const char *);
+extern void PyObject_GC_Del(void *);
 extern void PyObject_GC_UnTrack(void *);
 extern PyObject *PyObject_SelfIter(PyObject *);
 extern int PyObject_SetAttrString(PyObject *, const char *, PyObject *);
@@ -109,7 +110,7 @@ extern PyObject *PyTuple_Pack(Py_ssize_t, ...);
 extern int PyTuple_SetItem(PyObject *, Py_ssize_t, PyObject *);
 extern Py_ssize_t PyTuple_Size(PyObject *);
 extern PyObject *PyType_FromSpec(PyType_Spec *);
-extern void *PyType_GetSlot(PyTypeObject *, int);
+extern PyObject *PyType_GenericAlloc(PyTypeObject *, Py_ssize_t);
 extern const char *PyUnicode_AsUTF8AndSize(PyObject *, Py_ssize_t *);
 extern PyObject *PyUnicode_InternFromString(const char *);
 

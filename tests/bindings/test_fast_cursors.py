@@ -7,12 +7,14 @@ from __future__ import annotations
 import gc
 import inspect
 import os
+import signal
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pytest
@@ -49,11 +51,13 @@ def python_calls(function: Callable[..., Any], *arguments: Any, **named: Any) ->
         if event == "call":
             called.append(frame.f_code.co_name)
 
+    gc.disable()  # it may find things of Python's
     sys.setprofile(watch)
     try:
         function(*arguments, **named)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return called
 
 
@@ -122,7 +126,12 @@ DUP_CALLS: dict[str, list[tuple[Any, ...]]] = {
     "put": [(b"key", b"2"), (b"key", b"2", False)],
 }
 WRITES: dict[str, list[tuple[Any, ...]]] = {
-    "put": [(b"new", b"value"), (b"new", b"value", True, False), (b"new", b"value", False), (b"z", b"", True, True, True)],
+    "put": [
+        (b"new", b"value"),
+        (b"new", b"value", True, False),
+        (b"new", b"value", False),
+        (b"z", b"", True, True, True),
+    ],
     "delete": [(), (True,)],
     "replace": [(number(4), b"other"), (b"none", b"value")],
     "pop": [(number(4),), (b"nothing",)],
@@ -537,7 +546,9 @@ def test_finalizers_in_the_middle(opened: Open, what: str) -> None:
     if what == "write":
         assert len(seen) >= 2000
         assert [key for key, _ in seen] == sorted({key for key, _ in seen})
-        assert all(value in (number(int.from_bytes(key, "big") // 2) * 50, b"changed" * 9, b"new") for key, value in seen)
+        assert all(
+            value in (number(int.from_bytes(key, "big") // 2) * 50, b"changed" * 9, b"new") for key, value in seen
+        )
         txn.abort()
     else:
         assert 0 < len(seen) < 2000
@@ -591,7 +602,7 @@ def test_nothing_leaks(ten: lmdb.Environment) -> None:
                     cursor.iterprev()
                     list(cursor.iternext(values=False))
                     next(iter(cursor))
-                    for call in (cursor.count, lambda: cursor.set_key(b"")):  # noqa: B023
+                    for call in (cursor.count, lambda: cursor.set_key(b"")):
                         with suppress(lmdb.Error):
                             call()
                     kept.next()
@@ -608,3 +619,54 @@ def test_nothing_leaks(ten: lmdb.Environment) -> None:
         after, blocks_after = [sys.getrefcount(thing) for thing in objects], sys.getallocatedblocks()
         assert all(abs(was - now) < 50 for was, now in zip(before, after, strict=True)), (before, after)
         assert abs(blocks_after - blocks) < 300
+
+
+@pytest.fixture
+def long_iteration(env: lmdb.Environment) -> Iterator[Any]:
+    """A million records, which no code of Python comes between."""
+    with env.begin(write=True) as txn:
+        txn.putmany([(b"%05d" % number, b"") for number in range(40_000)])
+    with env.begin() as txn:
+        yield chain(*[txn.cursor().iternext(values=False) for _ in range(25)])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that send signals")
+def test_a_signal_is_heard_in_the_middle_of_an_iteration(long_iteration: Any) -> None:
+    """Though nothing but C runs, in which no handler is called."""
+
+    class RingingError(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise RingingError
+
+    before, taken = signal.signal(signal.SIGALRM, ring), []
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        with pytest.raises(RingingError):
+            taken.extend(long_iteration)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(taken) < 1_000_000
+    assert len(taken) + sum(1 for _ in long_iteration) == 1_000_000
+
+
+def test_other_threads_have_turns_in_the_middle_of_an_iteration(long_iteration: Any) -> None:
+    """The lock of the interpreter is given back now and then."""
+    turns, done = [0], threading.Event()
+
+    def turn() -> None:
+        while not done.is_set():
+            turns[0] += 1
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        while not turns[0]:
+            pass
+        before = turns[0]
+        deque(long_iteration, maxlen=0)
+        assert turns[0] > before
+    finally:
+        done.set()
+        thread.join()

@@ -45,12 +45,16 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
-    __slots__ = ("__weakref__", "_key", "_lib", "_out", "_value")
+    __slots__ = ("__dict__", "__weakref__")  # the instance dictionary is for whatever users hang on it
+
+    if TYPE_CHECKING:
+        txn: Transaction[V]
+        _out: Callable[[Any], V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self.db = db
         self.txn = txn
-        self._prepare()
+        self._prepare(txn._lock, None)
         self._positioned = False
         self._iteration = None  # what has read ahead of this cursor
         # Both count the transaction's writes: up to the last reading, and up to the last search.
@@ -61,13 +65,12 @@ class Cursor(_fast.CursorBase, Generic[V]):
             self._open()
             txn._adopt(self)
 
-    def _prepare(self) -> None:
-        """Have what a cursor has in Python, but for LMDB's."""
+    def _prepare(self, lock: TokenLock, handle: Any) -> None:
+        """Have what a cursor has in Python, with its transaction's lock; the C handle may be None, and made later."""
         txn = self.txn
-        lock = txn._lock  # first, which wakes it
-        self._handle = None
+        self._handle = handle
         self._lib = txn._lib
-        self._out: Callable[[Any], V] = txn._out
+        self._out = txn._out
         if places := self._places():
             self._key, self._value = (ffi.cast("MDB_val *", place) for place in places)
         else:
@@ -76,10 +79,11 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _wake(self) -> None:
         """Have in Python what a cursor has that a built-in method has opened: see ``_fast``."""
-        self._prepare()
-        if self._address:
-            self._handle = ffi.cast("MDB_cursor *", self._address)
-            self.txn._adopt(self)
+        lock = self.txn._lock  # which wakes that, too
+        handle = ffi.cast("MDB_cursor *", self._address) if self._address else None
+        if handle is not None:
+            self.txn._adopt(self)  # before other threads can end it
+        self._prepare(lock, handle)
 
     def _open(self) -> None:
         handle = ffi.new("MDB_cursor **")

@@ -28,7 +28,7 @@ from sharedlib_loader import SharedLibraryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from lmdb_bindings._bulk import Direct
@@ -212,16 +212,21 @@ class CursorBase:
     """
 
     __slots__ = (
-        "_address", "_dbi", "_found", "_handle", "_iteration", "_lock", "_positioned", "_seen", "db", "txn",
+        "_address", "_dbi", "_found", "_handle", "_iteration", "_key", "_lib", "_lock", "_out", "_positioned", "_seen",
+        "_value", "db", "txn",
     )  # fmt: skip
     _address: int
     _dbi: int
     _found: int
     _handle: Any
     _iteration: Any
+    _key: Any
+    _lib: Any
     _lock: TokenLock
+    _out: Callable[[Any], Any]
     _positioned: bool
     _seen: int
+    _value: Any
     db: _Database
     txn: Transaction[Any]
     _light = 0

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 class Owner(ABC):
     """An object with dependents, which hold it by a strong reference."""
 
-    __slots__ = ()
     _dependents: dict[int, ref[Any]]
     _abandoned: bool
 

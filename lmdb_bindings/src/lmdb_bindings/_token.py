@@ -39,8 +39,8 @@ class TokenLock:
 
     Attributes:
         token: a list of one element while nobody has the lock, else of none.
-        ways: what a single get or put needs, and the ``_direct`` of the transaction whose it is, which itself would be a
-            cycle; ``NO_WAYS`` where none may go without ``with``.
+        ways: what a single get or put needs, and the ``_direct`` of the transaction whose it is, since that itself
+            would be a cycle; ``NO_WAYS`` where none may go without ``with``.
         left: what finalizers could not do, since they do not wait: whoever has the lock does it.
     """
 

@@ -61,10 +61,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         ReadonlyError: ``write`` in an environment that is read-only.
     """
 
-    __slots__ = (  # the instance dictionary is for whatever users hang on it
-        "__dict__", "__weakref__", "_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles",
-        "_thread",
-    )  # fmt: skip
+    __slots__ = ("_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles", "_thread")
 
     if TYPE_CHECKING:
 
@@ -115,7 +112,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         buffers: bool = False,
     ) -> None:
         self.env = env
-        self._prepare(parent, bool(write), bool(buffers))
+        self._prepare(None, parent, write=bool(write), buffers=bool(buffers))
         env._live()
         self._generation = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
@@ -130,11 +127,11 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._functions = 0 if self._buffers else env._functions
         self._address = _fast.address(self._handle)
 
-    def _prepare(self, parent: Transaction | None, write: bool, buffers: bool) -> None:
-        """Have what a transaction has in Python, but for LMDB's."""
+    def _prepare(self, handle: Any, parent: Transaction | None, *, write: bool, buffers: bool) -> None:
+        """Have what a transaction has in Python, whose C handle is this, or None where it is still to be begun."""
         super().__init__()
         env = self.env
-        self._handle = None
+        self._handle = handle
         self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
         self._lib = env._engine.lib
         self._parent = parent
@@ -153,7 +150,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._records = _plain if self._buffers else env._engine.records
         self._bulk = env._engine.bulk
         # Single records with little between Python and LMDB, where built-in methods do not do without Python at all.
-        self._singles = None if env._is_short() else self._bulk
+        self._singles: Any = None if env._is_short() else self._bulk
         self._direct = None
         # Held by every call in the transaction, in those nested in it, and by their cursors: so another thread that
         # closes the environment waits for the end of the call, and threads may share a read transaction.
@@ -163,10 +160,10 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
 
     def _wake(self) -> None:
         """Have in Python what a transaction has that a built-in method has begun: see ``_fast``."""
-        self._prepare(None, write=False, buffers=False)
-        if self._address:
-            self._handle = ffi.cast("MDB_txn *", self._address)
-            self.env._adopt(self)
+        handle = ffi.cast("MDB_txn *", self._address) if self._address else None
+        if handle is not None:
+            self.env._adopt(self)  # before other threads can end it
+        self._prepare(handle, None, write=False, buffers=False)
 
     def _reader(self) -> Callable[[Any], Any]:
         """What makes a Python object of an ``MDB_val``."""
