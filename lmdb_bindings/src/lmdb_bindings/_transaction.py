@@ -111,7 +111,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         write: bool = False,
         buffers: bool = False,
     ) -> None:
-        self.env = env
+        self._belong(env)
         self._prepare(None, parent, write=bool(write), buffers=bool(buffers))
         env._live()
         self._generation = env._generation if parent is None else parent._generation
