@@ -13,6 +13,18 @@ enum {
     ITER, ITERNEXT, ITERNEXT_DUP, ITERNEXT_NODUP, ITERPREV, ITERPREV_DUP, ITERPREV_NODUP,
 };
 
+/* _belong(db, txn), for Python: what a cursor lives in, said once. */
+PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    cursor *c = fields(self);
+    if (count != 2 || c->txn != NULL || PyObject_IsInstance(args[0], database_type) != 1 ||
+        PyObject_IsInstance(args[1], transaction_type) != 1)
+        return PyErr_Occurred() ? NULL : failed("a cursor needs a database and a transaction, once", EINVAL);
+    c->db = new_reference(args[0]);
+    c->txn = new_reference(args[1]);
+    return new_reference(none);
+}
+
 /* The addresses of the MDB_vals of key and value, for Python. */
 PyObject *places(PyObject *self, PyObject *unused)
 {

@@ -167,6 +167,7 @@ void unlink_light(light *l);
 void end_light_transaction(transaction *t);
 void end_light_cursor(cursor *c);
 
+PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *places(PyObject *self, PyObject *unused);
 
 /* The method of a transaction that opens a cursor in it. */

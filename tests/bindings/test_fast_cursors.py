@@ -390,6 +390,25 @@ def test_cursors_of_a_write_transaction(ten: lmdb.Environment) -> None:
             cursor.key()
 
 
+def test_what_a_cursor_lives_in_is_said_once(ten: lmdb.Environment) -> None:
+    """C believes what it finds there: so nobody can put something else in its place."""
+    db = ten.open_db()
+    with ten.begin() as txn, txn.cursor() as cursor:
+        assert cursor.first()
+        for name in ("txn", "db"):
+            with pytest.raises(AttributeError, match="readonly"):
+                setattr(cursor, name, None)
+            with pytest.raises(AttributeError, match="readonly"):
+                delattr(cursor, name)
+        for made_of in ((db, txn), (db, None), (None, txn), (txn, db)):
+            with pytest.raises(lmdb.InvalidParameterError, match="needs a database and a transaction, once"):
+                cursor.__init__(*made_of)  # type: ignore[misc]
+        for made_of in ((db, None), (None, txn), (txn, db)):
+            with pytest.raises((lmdb.InvalidParameterError, AttributeError)):
+                Cursor(*made_of)  # type: ignore[arg-type]
+        assert cursor.item() == TEN[0]
+
+
 @light_only
 def test_a_dropped_database_takes_its_cursors(env: lmdb.Environment) -> None:
     """LMDB would take their number for that of the next database opened."""

@@ -52,8 +52,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         _out: Callable[[Any], V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
-        self.db = db
-        self.txn = txn
+        self._belong(db, txn)
         self._prepare(txn._lock, None)
         self._positioned = False
         self._iteration = None  # what has read ahead of this cursor
