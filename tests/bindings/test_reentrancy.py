@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -215,7 +216,8 @@ def test_finalizers_in_the_middle(filled: lmdb.Environment, meddling: str, *, wr
         gc.collect()
         with suppress(lmdb.Error):
             txn.abort()
-    assert bool(ended) == (meddling in ("abort", "close the cursor"))
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):  # whose collector does not come so often
+        assert bool(ended) == (meddling in ("abort", "close the cursor"))
     with filled.begin() as another:
         assert list(another.cursor()) == RECORDS
 
