@@ -243,7 +243,7 @@ static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
 static PyObject *get_waking(PyObject *self, void *closure)
 {
     PyObject **field = (PyObject **)((char *)fields(self) + (size_t)closure);
-    if (*field == NULL && ((light *)fields(self))->state != NOT_LIGHT) {
+    if (((light *)fields(self))->state != NOT_LIGHT) {
         PyObject *woken = PyObject_CallFunction(wake, "O", self);
         Py_DecRef(woken);
         if (woken == NULL)

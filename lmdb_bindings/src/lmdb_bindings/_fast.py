@@ -24,7 +24,7 @@ import liblmdb_wheel
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._engine import is_wanted
 from lmdb_bindings._token import TokenLock
-from lmdb_bindings.errors import error
+from lmdb_bindings.errors import error, in_a_call
 from sharedlib_loader import SharedLibraryError
 
 TYPE_CHECKING = False
@@ -108,8 +108,14 @@ WAKING = 2
 
 
 def wake(sleeper: Any) -> None:
-    """Let a transaction or a cursor have what Python needs of it, if it is light."""
+    """Let a transaction or a cursor have what Python needs of it, if it is light.
+
+    Raises:
+        Error: this comes in the middle of waking it.
+    """
     with waking:
+        if sleeper._light == WAKING and waking.is_within():
+            raise in_a_call()
         if sleeper._light:
             sleeper._light = WAKING
             sleeper._wake()
