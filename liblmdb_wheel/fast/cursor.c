@@ -613,6 +613,14 @@ static int pause_now_and_then(iterator *i)
     return PyErr_CheckSignals() == 0;
 }
 
+/* Before the first record: LMDB is asked even if it is known, since it refuses while a nested transaction is open. */
+static int begin_at(const transaction *t, cursor *c)
+{
+    MDB_val key, value;
+    int rc = refresh(t, c);
+    return rc != 0 || !c->positioned ? rc : t->engine->cursor_get(c->cursor, &key, &value, MDB_GET_CURRENT);
+}
+
 /* The next record; NULL at the end, or with an exception set, and then it is at its end too. */
 PyObject *iterator_next(PyObject *self)
 {
@@ -631,7 +639,7 @@ PyObject *iterator_next(PyObject *self)
         result = advance_slowly(i);
         rc = result == NULL || result == none ? MDB_NOTFOUND : 0;
     } else {
-        rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
+        rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? begin_at(t, c) : 0;
         if (rc == 0 && c->positioned) {
             i->next = i->step;
             return leave_with(t, c, i->what);

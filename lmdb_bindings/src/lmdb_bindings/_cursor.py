@@ -53,7 +53,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: Transaction[V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
-        self.db = db
+        self.db = txn._db if db is None else db  # C takes it for a database
         self.txn = txn
         self._prepare()
         self._positioned = False
