@@ -13,6 +13,18 @@ enum {
     ITER, ITERNEXT, ITERNEXT_DUP, ITERNEXT_NODUP, ITERPREV, ITERPREV_DUP, ITERPREV_NODUP,
 };
 
+/* _belong(db, txn), for Python: what a cursor lives in, said once. */
+PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    cursor *c = fields(self);
+    if (count != 2 || c->txn != NULL || PyObject_IsInstance(args[0], database_type) != 1 ||
+        PyObject_IsInstance(args[1], transaction_type) != 1)
+        return PyErr_Occurred() ? NULL : failed("a cursor needs a database and a transaction, once", EINVAL);
+    c->db = new_reference(args[0]);
+    c->txn = new_reference(args[1]);
+    return new_reference(none);
+}
+
 /* The addresses of the MDB_vals of key and value, for Python. */
 PyObject *places(PyObject *self, PyObject *unused)
 {
@@ -590,12 +602,12 @@ ITERATION(ITERPREV_DUP)
 ITERATION(ITERPREV_NODUP)
 
 /* The record by the cursor's own method, which waits, settles and raises as all of Python's do; None at the end. */
-static PyObject *advance_slowly(const iterator *i)
+static PyObject *advance_slowly(const iterator *i, unsigned what)
 {
     PyObject *result, *advance = PyObject_GetAttrString(i->cursor, "_advance");
     if (advance == NULL)
         return NULL;
-    result = PyObject_CallFunction(advance, "iI", (int)i->next, i->what);
+    result = PyObject_CallFunction(advance, "iI", (int)i->next, what);
     Py_DecRef(advance);
     return result;
 }
@@ -613,6 +625,17 @@ static int pause_now_and_then(iterator *i)
     return PyErr_CheckSignals() == 0;
 }
 
+/* No more records. Where threads run beside each other, another one may be using the cursor here: it is kept. */
+static void end_iteration(iterator *i)
+{
+    PyObject *owner = i->cursor;
+    i->what = 0;
+    if (free_threaded)
+        return;
+    i->cursor = NULL;
+    Py_DecRef(owner);
+}
+
 /* Before the first record: LMDB is asked even if it is known, since it refuses while a nested transaction is open. */
 static int begin_at(const transaction *t, cursor *c)
 {
@@ -625,40 +648,30 @@ static int begin_at(const transaction *t, cursor *c)
 PyObject *iterator_next(PyObject *self)
 {
     iterator *i = fields(self);
-    PyObject *owner, *result;
+    PyObject *result;
     transaction *t;
+    unsigned what;
     cursor *c;
     int rc;
-    if (!pause_now_and_then(i))
+    if (!pause_now_and_then(i) || (what = i->what) == 0 || i->cursor == NULL)
         return NULL;
-    owner = i->cursor;
-    if (owner == NULL || i->what == 0)
-        return NULL;
-    c = fields(owner);
+    c = fields(i->cursor);
     if ((t = enter_at(c)) == NULL) {
-        result = advance_slowly(i);
-        rc = result == NULL || result == none ? MDB_NOTFOUND : 0;
-    } else {
-        rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? begin_at(t, c) : 0;
-        if (rc == 0 && c->positioned) {
-            i->next = i->step;
-            return leave_with(t, c, i->what);
-        }
-        leave(t);
-        result = rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);
-        rc = MDB_NOTFOUND;
+        result = advance_slowly(i, what);
+        i->next = i->step;
+        if (result != NULL && result != none)
+            return result;
+        Py_DecRef(result);
+        end_iteration(i);
+        return NULL;
     }
+    rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? begin_at(t, c) : 0;
     i->next = i->step;
-    if (rc == 0)
-        return result;
-    Py_DecRef(result);
-    if (free_threaded) /* another thread may be using the cursor here */
-        i->what = 0;
-    else if (i->cursor == owner) { /* nobody else has met the end meanwhile */
-        i->cursor = NULL;
-        Py_DecRef(owner);
-    }
-    return NULL;
+    if (rc == 0 && c->positioned)
+        return leave_with(t, c, what);
+    leave(t);
+    end_iteration(i);
+    return rc == 0 || rc == MDB_NOTFOUND ? NULL : failed("mdb_cursor_get", rc);
 }
 
 method cursor_methods[] = {

@@ -328,8 +328,8 @@ static PyMemberDef transaction_members[] = {
 };
 static PyMemberDef cursor_members[] = {
     MEMBER(cursor, "_address", cursor, T_ULONG),
-    MEMBER(cursor, "txn", txn, T_OBJECT_EX),
-    MEMBER(cursor, "db", db, T_OBJECT_EX),
+    {"txn", T_OBJECT_EX, offsetof(cursor, txn), READONLY, NULL}, /* C believes what it finds there */
+    {"db", T_OBJECT_EX, offsetof(cursor, db), READONLY, NULL},
     MEMBER(cursor, "_iteration", iteration, T_OBJECT),
     MEMBER(cursor, "_seen", seen, T_PYSSIZET),
     MEMBER(cursor, "_found", found, T_PYSSIZET),
@@ -357,6 +357,7 @@ static PyMethodDef transaction_calls[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef cursor_calls[] = {
+    {"_belong", (PyCFunction)(void *)belong, METH_FASTCALL, NULL},
     {"_places", places, METH_NOARGS, NULL},
     {"_woken", woken, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

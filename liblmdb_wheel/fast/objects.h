@@ -69,9 +69,9 @@ typedef struct cursor {
 /* An iteration that steps its cursor from record to record. */
 typedef struct iterator {
     MDB_cursor_op next, step; /* the next one, and all the others: the first looks at where the cursor is */
-    unsigned what;            /* it gives */
+    unsigned what;            /* it gives; 0: it has ended */
     unsigned given;           /* so many records */
-    PyObject *cursor;         /* NULL: it has ended */
+    PyObject *cursor;         /* NULL: it has ended, or is garbage */
 } iterator;
 
 extern Py_ssize_t head; /* bytes of an object before its fields */
@@ -167,6 +167,7 @@ void unlink_light(light *l);
 void end_light_transaction(transaction *t);
 void end_light_cursor(cursor *c);
 
+PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *places(PyObject *self, PyObject *unused);
 
 /* The method of a transaction that opens a cursor in it. */

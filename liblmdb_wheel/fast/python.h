@@ -32,6 +32,8 @@ typedef struct PyMemberDef {
 } PyMemberDef;
 enum { T_INT = 1, T_OBJECT = 6, T_UINT = 11, T_ULONG = 12, T_BOOL = 14, T_OBJECT_EX = 16, T_PYSSIZET = 19 };
 
+enum { READONLY = 1 };
+
 typedef struct PyGetSetDef {
     const char *name;
     PyObject *(*get)(PyObject *, void *);
@@ -100,6 +102,7 @@ extern PyObject *PyObject_CallFunction(PyObject *, const char *, ...);
 extern PyObject *PyObject_GetAttrString(PyObject *, const char *);
 extern void PyObject_GC_Del(void *);
 extern void PyObject_GC_UnTrack(void *);
+extern int PyObject_IsInstance(PyObject *, PyObject *);
 extern PyObject *PyObject_SelfIter(PyObject *);
 extern int PyObject_SetAttrString(PyObject *, const char *, PyObject *);
 extern PyObject *PyObject_Type(PyObject *);

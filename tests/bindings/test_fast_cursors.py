@@ -7,12 +7,14 @@ from __future__ import annotations
 import gc
 import inspect
 import os
+import signal
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import pytest
@@ -388,6 +390,25 @@ def test_cursors_of_a_write_transaction(ten: lmdb.Environment) -> None:
             cursor.key()
 
 
+def test_what_a_cursor_lives_in_is_said_once(ten: lmdb.Environment) -> None:
+    """C believes what it finds there: so nobody can put something else in its place."""
+    db = ten.open_db()
+    with ten.begin() as txn, txn.cursor() as cursor:
+        assert cursor.first()
+        for name in ("txn", "db"):
+            with pytest.raises(AttributeError, match="readonly"):
+                setattr(cursor, name, None)
+            with pytest.raises(AttributeError, match="readonly"):
+                delattr(cursor, name)
+        for made_of in ((db, txn), (db, None), (None, txn), (txn, db)):
+            with pytest.raises(lmdb.InvalidParameterError, match="needs a database and a transaction, once"):
+                cursor.__init__(*made_of)  # type: ignore[misc]
+        for made_of in ((db, None), (None, txn), (txn, db)):
+            with pytest.raises((lmdb.InvalidParameterError, AttributeError)):
+                Cursor(*made_of)  # type: ignore[arg-type]
+        assert cursor.item() == TEN[0]
+
+
 @light_only
 def test_a_dropped_database_takes_its_cursors(env: lmdb.Environment) -> None:
     """LMDB would take their number for that of the next database opened."""
@@ -617,3 +638,54 @@ def test_nothing_leaks(ten: lmdb.Environment) -> None:
         after, blocks_after = [sys.getrefcount(thing) for thing in objects], sys.getallocatedblocks()
         assert all(abs(was - now) < 50 for was, now in zip(before, after, strict=True)), (before, after)
         assert abs(blocks_after - blocks) < 300
+
+
+@pytest.fixture
+def long_iteration(env: lmdb.Environment) -> Iterator[Any]:
+    """A million records, which no code of Python comes between."""
+    with env.begin(write=True) as txn:
+        txn.putmany([(b"%05d" % number, b"") for number in range(40_000)])
+    with env.begin() as txn:
+        yield chain(*[txn.cursor().iternext(values=False) for _ in range(25)])
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers that send signals")
+def test_a_signal_is_heard_in_the_middle_of_an_iteration(long_iteration: Any) -> None:
+    """Though nothing but C runs, in which no handler is called."""
+
+    class RingingError(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise RingingError
+
+    before, taken = signal.signal(signal.SIGALRM, ring), []
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        with pytest.raises(RingingError):
+            taken.extend(long_iteration)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(taken) < 1_000_000
+    assert len(taken) + sum(1 for _ in long_iteration) == 1_000_000
+
+
+def test_other_threads_have_turns_in_the_middle_of_an_iteration(long_iteration: Any) -> None:
+    """The lock of the interpreter is given back now and then."""
+    turns, done = [0], threading.Event()
+
+    def turn() -> None:
+        while not done.is_set():
+            turns[0] += 1
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        while not turns[0]:
+            pass
+        before = turns[0]
+        deque(long_iteration, maxlen=0)
+        assert turns[0] > before
+    finally:
+        done.set()
+        thread.join()

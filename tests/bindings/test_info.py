@@ -65,6 +65,19 @@ print(json.dumps([found["single_calls"], found["why_not_built_in"], method]))
     assert is_python or switch == "1"
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="built-in methods are for CPython")
+def test_a_failed_trial_is_the_reason(python: Python) -> None:
+    """Built-in methods that do not what they should are not used, and it says what they did."""
+    script = f"""
+from lmdb_bindings import _fast_trial
+_fast_trial.CALLS = (("get", (b"key",), {{}}, b"what nobody stored"),)
+{ASK}
+"""
+    found = asked(python, script, LMDB_BINDINGS_FAST="1")
+    assert found["single_calls"] == "CFFI"
+    assert found["why_not_built_in"].startswith("the built-in methods fail their trial: AssertionError: get")
+
+
 @pytest.mark.skipif(sys.implementation.name == "cpython", reason="built-in methods are for CPython")
 def test_other_interpreters_say_so(python: Python) -> None:
     """The name of the interpreter is in the reason."""

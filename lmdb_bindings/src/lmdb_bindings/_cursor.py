@@ -45,17 +45,15 @@ class Cursor(_fast.CursorBase, Generic[V]):
         txn: the transaction that it lives in.
     """
 
-    __slots__ = ("__weakref__",)
-    txn: Transaction[V]
-    _out: Callable[[Any], V]
+    __slots__ = ("__dict__", "__weakref__")  # the instance dictionary is for whatever users hang on it
 
     if TYPE_CHECKING:
         txn: Transaction[V]
+        _out: Callable[[Any], V]
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
-        self.db = txn._db if db is None else db  # C takes it for a database
-        self.txn = txn
-        self._prepare()
+        self._belong(db, txn)
+        self._prepare(txn._lock, None)
         self._positioned = False
         self._iteration = None  # what has read ahead of this cursor
         # Both count the transaction's writes: up to the last reading, and up to the last search.
@@ -66,11 +64,10 @@ class Cursor(_fast.CursorBase, Generic[V]):
             self._open()
             txn._adopt(self)
 
-    def _prepare(self) -> None:
-        """Have what a cursor has in Python, but for LMDB's."""
+    def _prepare(self, lock: TokenLock, handle: Any) -> None:
+        """Have what a cursor has in Python, with its transaction's lock; the C handle may be None, and made later."""
         txn = self.txn
-        lock = txn._lock  # first, which wakes it
-        self._handle = None
+        self._handle = handle
         self._lib = txn._lib
         self._out = txn._out
         if places := self._places():
@@ -81,10 +78,11 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _wake(self) -> None:
         """Have in Python what a cursor has that a built-in method has opened: see ``_fast``."""
-        self._prepare()
-        if self._address:
-            self._handle = ffi.cast("MDB_cursor *", self._address)
-            self.txn._adopt(self)
+        lock = self.txn._lock  # which wakes that, too
+        handle = ffi.cast("MDB_cursor *", self._address) if self._address else None
+        if handle is not None:
+            self.txn._adopt(self)  # before other threads can end it
+        self._prepare(lock, handle)
 
     def _open(self) -> None:
         handle = ffi.new("MDB_cursor **")
@@ -98,8 +96,10 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def close(self) -> None:
         """Close the cursor. Safe to call again; the end of the transaction does it too."""
         with self._lock:
-            self.txn._refuse_in_a_call()
-            self._end()
+            if self._lock.is_within():
+                self._lock.left.append(self._end)
+            else:
+                self._end()
 
     def _end(self) -> None:
         handle, self._handle, self._address = self._handle, None, 0
@@ -181,10 +181,12 @@ class Cursor(_fast.CursorBase, Generic[V]):
         """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one,
         over the values of a key, is on those of another or on uninitialized memory, and the next step would follow it.
         """
-        self._lock.refuse_in_a_call()
         stale = self._live()
         self._open()
-        self._lib.mdb_cursor_close(stale)
+        if self._lock.is_within():
+            self._lock.left.append(lambda: self._lib.mdb_cursor_close(stale))
+        else:
+            self._lib.mdb_cursor_close(stale)
 
     def _seek_pair(self, operation: int, key: Any, value: Any) -> bool:
         with self._lock:
@@ -583,12 +585,14 @@ class Cursor(_fast.CursorBase, Generic[V]):
         """Store a value and move to it; the arguments and errors are those of :meth:`Transaction.put`."""
         flags = put_flags(self.db._flags, dupdata, overwrite, append)
         with self._lock:
-            rc = self._put(key, value, flags)
-            if rc:
-                return False
-            self._step(c.GET_CURRENT)
-            self._found = self._seen
-            return True
+            return self._put_and_look(key, value, flags)
+
+    def _put_and_look(self, key: Any, value: Any, flags: int) -> bool:
+        if self._put(key, value, flags):
+            return False
+        self._step(c.GET_CURRENT)
+        self._found = self._seen
+        return True
 
     def _put(self, key: Any, value: Any, flags: int) -> int:
         """``mdb_cursor_put``; what it returns is 0 or ``KEYEXIST``."""
@@ -616,19 +620,22 @@ class Cursor(_fast.CursorBase, Generic[V]):
             False where the cursor is unset.
         """
         with self._lock:
-            self._live()
-            if self._positioned:
-                self._find_again()
-            if not self._positioned:
-                return False
-            self.txn._writing()
-            if rc := self._lib.mdb_cursor_del(self._handle, c.NODUPDATA if dupdata else 0):
-                raise error("mdb_cursor_del", rc)
-            self._step(c.GET_CURRENT)
-            self._found = self._seen
-            if not self._positioned and self.db._flags & c.DUPSORT:
-                self._renew()
-            return True
+            return self._delete(dupdata)
+
+    def _delete(self, dupdata: bool) -> bool:
+        self._live()
+        if self._positioned:
+            self._find_again()
+        if not self._positioned:
+            return False
+        self.txn._writing()
+        if rc := self._lib.mdb_cursor_del(self._handle, c.NODUPDATA if dupdata else 0):
+            raise error("mdb_cursor_del", rc)
+        self._step(c.GET_CURRENT)
+        self._found = self._seen
+        if not self._positioned and self.db._flags & c.DUPSORT:
+            self._renew()
+        return True
 
     def replace(self, key: Buffer, value: Buffer) -> bytes | None:
         """Store a value, and return the one that was there, or None; of a ``dupsort`` key all values go."""
@@ -637,8 +644,8 @@ class Cursor(_fast.CursorBase, Generic[V]):
                 old = None
                 if self._seek(c.SET_KEY, key):
                     old = _memory.copy(self._value)
-                    self.delete(dupdata=True)
-                self.put(key, value)
+                    self._delete(dupdata=True)
+                self._put_and_look(key, value, 0)
                 return old
             if not self._put(key, value, c.NOOVERWRITE):
                 self._step(c.GET_CURRENT)
@@ -655,7 +662,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
             if not self._seek(c.SET_KEY, key):
                 return None
             old = _memory.copy(self._value)
-            self.delete()
+            self._delete(dupdata=False)
             return old
 
 

@@ -359,7 +359,7 @@ class Environment(Owner, _fast.EnvironmentBase):
 
     def _is_in_a_call(self) -> bool:
         """Whether who asks comes in the middle of a call of this thread in a transaction."""
-        return any(txn._lock.is_in_a_call() for txn in self._living())
+        return any(txn._lock.would_be_within() for txn in self._living())
 
     def _end_transactions(self) -> None:
         for txn in self._living():

@@ -231,6 +231,11 @@ class CursorBase:
     txn: Transaction[Any]
     _light = 0
 
+    def _belong(self, db: _Database, txn: Transaction[Any]) -> None:
+        """Say what it lives in; where C is to believe it, once."""
+        self.db = db
+        self.txn = txn
+
     def _places(self) -> tuple[int, int] | None:
         """The addresses of the ``MDB_val`` of its key and value; None where Python has them."""
         return None

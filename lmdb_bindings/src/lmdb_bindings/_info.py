@@ -64,13 +64,11 @@ def info() -> Info:
     Raises:
         ImportError: ``LMDB_BINDINGS_FAST`` or ``LMDB_BINDINGS_BULK`` has another value than 0 or 1.
     """
-    from lmdb_bindings import _transaction  # noqa: F401 (when it is imported, why_not is known)
-
-    bulk = load_bulk()
+    is_fast, bulk = _fast.prove(), load_bulk()
     why_not_bulk = bulk if isinstance(bulk, str) else ""
     return {
         "version": __version__,
-        "single_calls": "CFFI" if _fast.why_not else "built-in methods",
+        "single_calls": "built-in methods" if is_fast else "CFFI",
         "why_not_built_in": _fast.why_not,
         "many_records": "CFFI" if why_not_bulk else "liblmdb_bulk",
         "why_not_bulk": why_not_bulk,

@@ -19,7 +19,6 @@ import time
 from _thread import get_ident
 
 from lmdb_bindings._stack import LOST, is_at_work, is_nested
-from lmdb_bindings.errors import in_a_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -106,19 +105,15 @@ class TokenLock:
             while self.left:
                 self.left.pop()()
 
-    def refuse_in_a_call(self) -> None:
-        """Before a write, or the end of something, with the lock: not in the middle of a call of this very thread,
-        which goes on with what would have moved or be gone. Who comes there is a handler of a signal, a finalizer, or
-        the code of an argument, and may read.
-
-        Raises:
-            Error: so it is.
+    def is_within(self) -> bool:
+        """Whether who has the lock came in the middle of a call of this very thread that has it: a handler of a signal,
+        a finalizer, or the code of an argument. It may read. It must not write, or end anything, since the call goes on
+        with what would have moved or be gone.
         """
-        if (self._depth > 1 or self._borrowed) and is_nested():
-            raise in_a_call()
+        return (self._depth > 1 or self._borrowed) and is_nested()
 
-    def is_in_a_call(self) -> bool:
-        """Whether the calling function comes in the middle of a call of this thread that has the lock."""
+    def would_be_within(self) -> bool:
+        """The same, before the lock is taken."""
         named = self._owner == get_ident() or _holds_it_unnamed(sys._getframe(1), self)
         return named and is_nested()
 

@@ -18,7 +18,7 @@ from lmdb_bindings._range import check_limit, range_of
 from lmdb_bindings._scan import Scan
 from lmdb_bindings._token import NO_WAYS, TOKEN, TokenLock
 from lmdb_bindings._views import LiveViews, of_copy
-from lmdb_bindings.errors import Error, ReadersFullError, error, gone
+from lmdb_bindings.errors import Error, ReadersFullError, error, gone, in_a_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self.env = env
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
         self._mutations = 0
-        self._prepare(parent, bool(write), bool(buffers))
+        self._prepare(None, parent, write=bool(write), buffers=bool(buffers))
         env._live()
         self._generation = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
@@ -129,11 +129,11 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._functions = 0 if self._buffers else env._functions
         self._address = _fast.address(self._handle)
 
-    def _prepare(self, parent: Transaction | None, write: bool, buffers: bool) -> None:
-        """Have what a transaction has in Python, but for LMDB's."""
+    def _prepare(self, handle: Any, parent: Transaction | None, *, write: bool, buffers: bool) -> None:
+        """Have what a transaction has in Python, whose C handle is this, or None where it is still to be begun."""
         super().__init__()
         env = self.env
-        self._handle = None
+        self._handle = handle
         self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
         self._lib = env._engine.lib
         self._parent = parent
@@ -160,10 +160,10 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
 
     def _wake(self) -> None:
         """Have in Python what a transaction has that a built-in method has begun: see ``_fast``."""
-        self._prepare(None, write=False, buffers=False)
-        if self._address:
-            self._handle = ffi.cast("MDB_txn *", self._address)
-            self.env._adopt(self)
+        handle = ffi.cast("MDB_txn *", self._address) if self._address else None
+        if handle is not None:
+            self.env._adopt(self)  # before other threads can end it
+        self._prepare(handle, None, write=False, buffers=False)
 
     def _reader(self) -> Callable[[Any], Any]:
         """What makes a Python object of an ``MDB_val``."""
@@ -331,7 +331,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         """Before a write or an end: not in the middle of what goes on with what was there."""
         if self._lent:
             raise self._at_work()
-        self._lock.refuse_in_a_call()
+        if self._lock.is_within():
+            raise in_a_call()
 
     def _settle(self) -> None:
         """Let no iteration be ahead of its cursor."""
