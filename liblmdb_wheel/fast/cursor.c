@@ -17,9 +17,9 @@ enum {
 PyObject *place_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     cursor *c = fields(self);
-    if (count != 2 || c->txn != NULL || PyObject_IsInstance(args[0], database_type) != 1 ||
-        PyObject_IsInstance(args[1], transaction_type) != 1)
-        return PyErr_Occurred() ? NULL : failed("a cursor needs a database and a transaction, once", EINVAL);
+    if (count != 2 || c->txn != NULL || !is_of(args[0], database_type) ||
+        !is_of(args[1], transaction_type))
+        return failed("a cursor needs a database and a transaction, once", EINVAL);
     c->db = new_reference(args[0]);
     c->txn = new_reference(args[1]);
     return new_reference(none);
@@ -73,7 +73,7 @@ static transaction *enter_at(const cursor *c)
     transaction *t;
     if (c->txn == NULL || !enter(t = fields(c->txn)))
         return NULL;
-    if (c->cursor != NULL && c->light.state != WAKING && (c->iteration == NULL || c->iteration == none))
+    if (c->cursor != NULL && (c->iteration == NULL || c->iteration == none))
         return t;
     leave(t);
     return NULL;
@@ -604,11 +604,11 @@ ITERATION(ITERPREV_NODUP)
 /* The record by the cursor's own method, which waits, settles and raises as all of Python's do; None at the end. */
 static PyObject *advance_slowly(const iterator *i, unsigned what)
 {
-    PyObject *result, *advance = PyObject_GetAttrString(i->cursor, "_advance");
-    if (advance == NULL)
-        return NULL;
-    result = PyObject_CallFunction(advance, "iI", (int)i->next, what);
+    PyObject *owner = new_reference(i->cursor), *advance = PyObject_GetAttrString(owner, "_advance"), *result = NULL;
+    if (advance != NULL)
+        result = PyObject_CallFunction(advance, "iI", (int)i->next, what);
     Py_DecRef(advance);
+    Py_DecRef(owner);
     return result;
 }
 

@@ -75,6 +75,13 @@ int flag_of(PyObject *object, int when, unsigned flag, unsigned *flags)
     return 1;
 }
 
+int is_of(PyObject *object, PyObject *type)
+{
+    PyTypeObject *found = (PyTypeObject *)PyObject_Type(object);
+    Py_DecRef((PyObject *)found); /* the object has it */
+    return PyType_IsSubtype(found, (PyTypeObject *)type);
+}
+
 PyObject *failed(const char *function, int rc)
 {
     return PyObject_CallFunction(fail, "si", function, rc);
@@ -89,7 +96,7 @@ PyObject *copy_of(const MDB_val *value)
 
 static int is_usual(const transaction *t)
 {
-    return t->engine != NULL && t->engine->is_on && t->txn != NULL && !t->lent && t->light.state != WAKING;
+    return t->engine != NULL && t->engine->is_on && t->txn != NULL && !t->lent;
 }
 
 int enter(transaction *t)
@@ -135,7 +142,7 @@ const database *database_for(transaction *t, PyObject *named, const MDB_val *key
             t->checked = chosen;
     }
     d = fields(chosen);
-    if (d->dbi < 0 || d->home != (Py_ssize_t)t->env)
+    if (d->dbi < 0 || t->env == NULL || d->home != ((environment *)fields(t->env))->number)
         return NULL;
     if (key != NULL && d->flags & MDB_INTEGERKEY && key->mv_size != 4 && key->mv_size != 8)
         return NULL; /* LMDB would read past its end */
@@ -214,36 +221,73 @@ void end_light_transaction(transaction *t)
 
 /* --- what Python calls of the base classes ------------------------------------------------------------------------ */
 
-/* The light ones in a list, the latest first, for Python to wake. */
-static PyObject *objects_in(light *const *list)
+static PyObject *end_lights_of_environment(PyObject *self, PyObject *unused)
 {
-    PyObject *found = PyList_New(0); /* where the collector may run, and end some: so nothing of `list` is known before */
-    light *l = found == NULL ? NULL : *list;
-    for (; l != NULL; l = l->next)
-        if (PyList_Append(found, object_of(l)) != 0) {
-            Py_DecRef(found);
-            return NULL;
-        }
-    return found;
+    environment *e = fields(self);
+    (void)unused;
+    while (e->lights != NULL)
+        end_light_transaction((transaction *)e->lights);
+    return new_reference(none);
 }
 
-static PyObject *lights_of_environment(PyObject *self, PyObject *unused)
+/* All, or those of one database. */
+static PyObject *end_lights_of_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    (void)unused;
-    return objects_in(&((environment *)fields(self))->lights);
+    light *l = ((transaction *)fields(self))->lights, *next;
+    for (; l != NULL; l = next) {
+        next = l->next;
+        if (count == 0 || ((cursor *)l)->db == args[0])
+            end_light_cursor((cursor *)l);
+    }
+    return new_reference(none);
 }
 
-static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
+static void disown_light_cursors(transaction *t)
+{
+    while (t->lights != NULL) {
+        ((cursor *)t->lights)->cursor = NULL;
+        unlink_light(t->lights);
+    }
+}
+
+/* In a child of fork(): what LMDB has of it is the parent's. */
+static PyObject *disown_lights_of_environment(PyObject *self, PyObject *unused)
+{
+    environment *e = fields(self);
+    (void)unused;
+    while (e->lights != NULL) {
+        transaction *t = (transaction *)e->lights;
+        disown_light_cursors(t);
+        t->txn = NULL;
+        unlink_light(&t->light);
+    }
+    return new_reference(none);
+}
+
+static PyObject *disown_lights_of_transaction(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return objects_in(&((transaction *)fields(self))->lights);
+    disown_light_cursors(fields(self));
+    return new_reference(none);
+}
+
+static PyObject *has_lights_of_environment(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((environment *)fields(self))->lights != NULL);
+}
+
+static PyObject *has_lights_of_transaction(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((transaction *)fields(self))->lights != NULL);
 }
 
 /* The lock or the handle, which Python asks for before it does anything. `closure` is where it is. */
 static PyObject *get_waking(PyObject *self, void *closure)
 {
     PyObject **field = (PyObject **)((char *)fields(self) + (size_t)closure);
-    if (((light *)fields(self))->state != NOT_LIGHT) {
+    if (*field == NULL && ((light *)fields(self))->state == LIGHT) {
         PyObject *woken = PyObject_CallFunction(wake, "O", self);
         Py_DecRef(woken);
         if (woken == NULL)
@@ -263,14 +307,56 @@ static int set_reference(PyObject *self, PyObject *value, void *closure)
     return 0;
 }
 
-/* Python keeps account of it from now on. */
-static PyObject *woken(PyObject *self, PyObject *unused)
+/* _become(model, names, handle, dependents, reference), for Python: a light object is woken. It gets the lock of `model`,
+ * an object of its class that Python has made, and the attributes of these names; the handle; and a place among the
+ * dependents of what it lives in. All at once, since it may be woken, used and ended by whoever comes while Python makes
+ * all that: then this changes nothing, or gives it no handle.
+ */
+static PyObject *become(PyObject *self, PyObject *const *args, int is_open, size_t lock, size_t handle)
 {
     light *l = fields(self);
-    (void)unused;
+    PyObject *names = args[1], *key, *value;
+    Py_ssize_t i;
+    int rc = 0;
+    if (l->state != LIGHT)
+        return new_reference(none);
+    for (i = 0; rc == 0 && i < PyTuple_Size(names); i++) {
+        if ((value = PyObject_GetAttr(args[0], PyTuple_GetItem(names, i))) == NULL)
+            return NULL;
+        rc = PyObject_SetAttr(self, PyTuple_GetItem(names, i), value);
+        Py_DecRef(value);
+    }
+    if (rc == 0 && is_open) {
+        if ((key = PyLong_FromVoidPtr(self)) == NULL) /* id() */
+            return NULL;
+        rc = PyDict_SetItem(args[3], key, args[4]);
+        Py_DecRef(key);
+    }
+    if (rc != 0)
+        return NULL;
     unlink_light(l);
     l->state = NOT_LIGHT;
+    set_reference(self, is_open ? args[2] : none, (void *)handle);
+    set_reference(self, *(PyObject **)((char *)fields(args[0]) + lock), (void *)lock);
     return new_reference(none);
+}
+
+enum { BECOME_ARGUMENTS = 5 };
+
+static PyObject *become_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    transaction *t = fields(self);
+    if (count != BECOME_ARGUMENTS || !is_of(args[0], transaction_type))
+        return failed("_become", EINVAL);
+    return become(self, args, t->txn != NULL, offsetof(transaction, lock), offsetof(transaction, handle));
+}
+
+static PyObject *become_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    cursor *c = fields(self);
+    if (count != BECOME_ARGUMENTS || !is_of(args[0], cursor_type))
+        return failed("_become", EINVAL);
+    return become(self, args, c->cursor != NULL, offsetof(cursor, lock), offsetof(cursor, handle));
 }
 
 /* --- the base classes --------------------------------------------------------------------------------------------- */
@@ -296,6 +382,7 @@ static PyMemberDef environment_members[] = {
     MEMBER(environment, "_doors", doors, T_OBJECT_EX),
     MEMBER(environment, "_max_spare", max_spare, T_PYSSIZET),
     MEMBER(environment, "_generation", generation, T_PYSSIZET),
+    MEMBER(environment, "_number", number, T_ULONG),
     {NULL, 0, 0, 0, NULL},
 };
 static PyMemberDef database_members[] = {
@@ -348,19 +435,23 @@ static PyGetSetDef transaction_properties[] = {WAKING_PROPERTIES(transaction)};
 static PyGetSetDef cursor_properties[] = {WAKING_PROPERTIES(cursor)};
 
 static PyMethodDef environment_calls[] = {
-    {"_lights", lights_of_environment, METH_NOARGS, NULL},
+    {"_end_lights", end_lights_of_environment, METH_NOARGS, NULL},
+    {"_disown_lights", disown_lights_of_environment, METH_NOARGS, NULL},
+    {"_has_lights", has_lights_of_environment, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef transaction_calls[] = {
     {"_belong", (PyCFunction)(void *)place_transaction, METH_FASTCALL, NULL},
-    {"_lights", lights_of_transaction, METH_NOARGS, NULL},
-    {"_woken", woken, METH_NOARGS, NULL},
+    {"_end_lights", (PyCFunction)(void *)end_lights_of_transaction, METH_FASTCALL, NULL},
+    {"_disown_lights", disown_lights_of_transaction, METH_NOARGS, NULL},
+    {"_has_lights", has_lights_of_transaction, METH_NOARGS, NULL},
+    {"_become", (PyCFunction)(void *)become_transaction, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef cursor_calls[] = {
     {"_belong", (PyCFunction)(void *)place_cursor, METH_FASTCALL, NULL},
     {"_places", places, METH_NOARGS, NULL},
-    {"_woken", woken, METH_NOARGS, NULL},
+    {"_become", (PyCFunction)(void *)become_cursor, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -420,6 +511,40 @@ static void deallocate(PyObject *self, const size_t *references)
     Py_DecRef(type); /* the object's own */
 }
 
+/* What is light was ended by its finalizer, if that was C's: a class made of this one may have another. */
+static void end_environment(PyObject *self)
+{
+    (void)self;
+}
+
+static void end_transaction(PyObject *self)
+{
+    transaction *t = fields(self);
+    if (t->light.place != NULL)
+        end_light_transaction(t);
+}
+
+static void end_cursor(PyObject *self)
+{
+    cursor *c = fields(self);
+    transaction *t;
+    if (c->light.place == NULL)
+        return;
+    t = fields(c->txn);
+    if (enter(t)) {
+        end_light_cursor(c);
+        leave(t);
+    } else { /* somebody is at work: LMDB's cursor ends with its transaction */
+        unlink_light(&c->light);
+        c->cursor = NULL;
+    }
+}
+
+static void end_iterator(PyObject *self)
+{
+    (void)self;
+}
+
 #define COLLECTED(kind)                                                                                                \
     static int traverse_##kind(PyObject *self, visitproc visit, void *arg)                                             \
     {                                                                                                                  \
@@ -427,10 +552,12 @@ static void deallocate(PyObject *self, const size_t *references)
     }                                                                                                                  \
     static int clear_##kind(PyObject *self)                                                                            \
     {                                                                                                                  \
+        end_##kind(self);                                                                                              \
         return clear(self, kind##_references);                                                                         \
     }                                                                                                                  \
     static void deallocate_##kind(PyObject *self)                                                                      \
     {                                                                                                                  \
+        end_##kind(self);                                                                                              \
         deallocate(self, kind##_references);                                                                           \
     }
 

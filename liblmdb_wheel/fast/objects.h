@@ -13,18 +13,19 @@
 
 /* A transaction or a cursor that was made the short way is light: Python has nothing of it, and keeps no account of it,
  * until somebody asks for its lock or its handle, as all of Python's own methods do first, and so wakes it. What it lives
- * in finds it by a list.
+ * in has it in a list, to end it. The list has no references, and nobody takes one by it: an object in it may be on its
+ * way out already, with nothing but its memory left.
  */
 typedef struct light {
     int state;
     struct light *next, **place; /* in the list; place is NULL outside of any */
 } light;
-enum { NOT_LIGHT, LIGHT, WAKING };
+enum { NOT_LIGHT, LIGHT };
 
 typedef struct database {
     int dbi;         /* below 0: closed */
     unsigned flags;  /* LMDB's */
-    Py_ssize_t home; /* the address of its environment's object */
+    unsigned long home; /* the number of its environment */
 } database;
 
 typedef struct environment {
@@ -34,7 +35,8 @@ typedef struct environment {
     PyObject *spare;                /* a list of finished read transactions, as numbers */
     PyObject *doors;                /* a list: it has an element while nobody has the environment alone */
     Py_ssize_t max_spare, generation;
-    light *lights; /* its light transactions */
+    unsigned long number; /* which environment of this process it is */
+    light *lights;        /* its light transactions */
 } environment;
 
 typedef struct transaction {
@@ -134,6 +136,9 @@ int bytes_of(PyObject *object, MDB_val *value);
 
 /* Set a flag as a bool says, which may be NULL for the default; false for another type. */
 int flag_of(PyObject *object, int when, unsigned flag, unsigned *flags);
+
+/* Whether an object is of a class, or of one made of it, in truth: not as isinstance() says, which can be told anything. */
+int is_of(PyObject *object, PyObject *type);
 
 /* Raise the exception for LMDB's return code. */
 PyObject *failed(const char *function, int rc);

@@ -7,8 +7,8 @@
 PyObject *place_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     transaction *t = fields(self);
-    if (count != 1 || t->env != NULL || PyObject_IsInstance(args[0], environment_type) != 1)
-        return PyErr_Occurred() ? NULL : failed("a transaction needs an environment, once", EINVAL);
+    if (count != 1 || t->env != NULL || !is_of(args[0], environment_type))
+        return failed("a transaction needs an environment, once", EINVAL);
     t->env = new_reference(args[0]);
     return new_reference(none);
 }

@@ -81,6 +81,8 @@ class Access:
         if (get_ident() in self._callers and is_nested()) or self._is_in_a_call():
             raise in_a_call()
         with self._lock:
+            me = get_ident()
+            self._callers = [thread for thread in self._callers if thread != me]  # lost: it is here
             while self._alone:
                 self._wait()
             self._alone = get_ident()

@@ -53,7 +53,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def __init__(self, db: _Database, txn: Transaction[V]) -> None:
         self._belong(db, txn)
-        self._prepare(txn._lock, None)
+        self._prepare(txn._lock)
         self._positioned = False
         self._iteration = None  # what has read ahead of this cursor
         # Both count the transaction's writes: up to the last reading, and up to the last search.
@@ -64,25 +64,27 @@ class Cursor(_fast.CursorBase, Generic[V]):
             self._open()
             txn._adopt(self)
 
-    def _prepare(self, lock: TokenLock, handle: Any) -> None:
-        """Have what a cursor has in Python, with its transaction's lock; the C handle may be None, and made later."""
+    def _prepare(self, lock: TokenLock) -> None:
+        """Have what a cursor has in Python, with its transaction's lock, but for LMDB's."""
         txn = self.txn
-        self._handle = handle
+        self._handle = None
         self._lib = txn._lib
         self._out = txn._out
         if places := self._places():
             self._key, self._value = (ffi.cast("MDB_val *", place) for place in places)
         else:
             self._key, self._value = ffi.new("MDB_val *"), ffi.new("MDB_val *")
-        self._lock = lock  # at last: who has it may use all the rest
+        self._lock = lock
 
-    def _wake(self) -> None:
-        """Have in Python what a cursor has that a built-in method has opened: see ``_fast``."""
-        lock = self.txn._lock  # which wakes that, too
-        handle = ffi.cast("MDB_cursor *", self._address) if self._address else None
-        if handle is not None:
-            self.txn._adopt(self)  # before other threads can end it
-        self._prepare(lock, handle)
+    IN_PYTHON = ("_key", "_lib", "_out", "_value")
+
+    def _awake(self) -> tuple[Cursor[V], Transaction[V], Any]:
+        """What a cursor lacks that a built-in method has opened: see :class:`Transaction`."""
+        txn, model = self.txn, Cursor.__new__(Cursor)
+        model._belong(self.db, txn)
+        model._prepare(txn._lock)  # which wakes that, too
+        model._key, model._value = (ffi.cast("MDB_val *", place) for place in self._places() or ())
+        return model, txn, ffi.cast("MDB_cursor *", self._address)
 
     def _open(self) -> None:
         handle = ffi.new("MDB_cursor **")
@@ -165,17 +167,21 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def _seek(self, operation: int, key: Any, value: Any = b"") -> bool:
         with self._lock:
-            pinned_key, pinned_value = pinned = _memory.pin(key), _memory.pin(value)
-            handle = self._live()
-            _memory.name(self._key, pinned_key)
-            _memory.name(self._value, pinned_value)
-            self.db._check(self._key)
-            rc = self._lib.mdb_cursor_get(handle, self._key, self._value, operation)
-            del pinned
-            found = self._result(rc, operation)
-            if not found and self.db._flags & c.DUPSORT:
-                self._renew()
-            return found
+            return self._find(operation, key, value)
+
+    def _find(self, operation: int, key: Any, value: Any = b"") -> bool:
+        """Search, with the lock."""
+        pinned_key, pinned_value = pinned = _memory.pin(key), _memory.pin(value)
+        handle = self._live()
+        _memory.name(self._key, pinned_key)
+        _memory.name(self._value, pinned_value)
+        self.db._check(self._key)
+        rc = self._lib.mdb_cursor_get(handle, self._key, self._value, operation)
+        del pinned
+        found = self._result(rc, operation)
+        if not found and self.db._flags & c.DUPSORT:
+            self._renew()
+        return found
 
     def _renew(self) -> None:
         """Take a new cursor of LMDB's, which is on no record. Where the old one has come to nothing, its inner one,
@@ -191,7 +197,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def _seek_pair(self, operation: int, key: Any, value: Any) -> bool:
         with self._lock:
             # LMDB fills in the value alone; the key would still name the caller's memory.
-            return self._seek(operation, key, value) and self._step(c.GET_CURRENT)
+            return self._find(operation, key, value) and self._step(c.GET_CURRENT)
 
     def _result(self, rc: int, operation: int) -> bool:
         """Take the result of ``mdb_cursor_get``: where the cursor is now."""
@@ -262,7 +268,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
 
     def set_range(self, key: Buffer) -> bool:
         """Move to the first key that is not less than ``key``; to the first one where ``key`` is empty."""
-        return self._seek(c.SET_RANGE, key) if len(key) else self.first()  # type: ignore[arg-type]
+        return self._seek(c.SET_RANGE, key) if len(key) else self._move(c.FIRST)  # type: ignore[arg-type]
 
     def set_range_dup(self, key: Buffer, value: Buffer) -> bool:
         """Move to the first value of ``key`` that is not less than ``value`` (``dupsort``)."""
@@ -315,7 +321,10 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def get(self, key: Buffer, default: Any = None) -> Any:
         """Move to a key, and return its value, or ``default`` where there is no such key."""
         with self._lock:
-            return self.value() if self.set_key(key) else default
+            if not self._find(c.SET_KEY, key):
+                return default
+            self._refresh()
+            return self._out(self._value)
 
     def count(self) -> int:
         """How many values the key has.
@@ -642,7 +651,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
         with self._lock:
             if self.db._flags & c.DUPSORT:
                 old = None
-                if self._seek(c.SET_KEY, key):
+                if self._find(c.SET_KEY, key):
                     old = _memory.copy(self._value)
                     self._delete(dupdata=True)
                 self._put_and_look(key, value, 0)
@@ -659,7 +668,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
     def pop(self, key: Buffer) -> bytes | None:
         """Delete the first value of a key, and return it, or None where there is no such key."""
         with self._lock:
-            if not self._seek(c.SET_KEY, key):
+            if not self._find(c.SET_KEY, key):
                 return None
             old = _memory.copy(self._value)
             self._delete(dupdata=False)

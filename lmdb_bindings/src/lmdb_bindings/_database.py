@@ -39,7 +39,7 @@ class _Database(_fast.DatabaseBase):
     def __init__(self, env: Environment, name: bytes | None) -> None:
         self._env = ref(env)  # which keeps the main one: a cycle would keep it open until it is collected
         self._name = name
-        self._home = id(env)
+        self._home = env._number
         self._dbi = CLOSED
         self._flags = 0
         self._pending: Transaction | None = None  # what has opened it, while that has not ended

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from _thread import RLock, get_ident
+from itertools import count
 
 from lmdb_bindings import _constants as c
 from lmdb_bindings import _fast, _pages, _registry, _selection
@@ -69,6 +70,8 @@ if TYPE_CHECKING:
         meminit: bool
         lock: bool
 
+
+_numbers = count(1)
 
 _CROWD = 32
 """Snapshots left to views from which on one looks whether the views are garbage."""
@@ -164,6 +167,7 @@ class Environment(Owner, _fast.EnvironmentBase):
         self._beyond_memory = not readahead  # so that reading may wait for the disk
         self.readonly = bool(readonly)
         self._path: str = os.fsdecode(path)
+        self._number = next(_numbers)
         self._handle: Any = None
         self._inherited = False
         self._shares = 1
@@ -362,6 +366,7 @@ class Environment(Owner, _fast.EnvironmentBase):
         return any(txn._lock.would_be_within() for txn in self._living())
 
     def _end_transactions(self) -> None:
+        self._end_lights()
         for txn in self._living():
             txn._end_by_owner()
         self._abort_spare()

@@ -19,17 +19,18 @@ from __future__ import annotations
 
 import errno
 import sys
+from _weakref import ref
 
 import liblmdb_wheel
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._engine import is_wanted
 from lmdb_bindings._token import TokenLock
-from lmdb_bindings.errors import error, in_a_call
+from lmdb_bindings.errors import error
 from sharedlib_loader import SharedLibraryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from lmdb_bindings._bulk import Direct
@@ -45,9 +46,6 @@ why_not = ""
 
 is_free_threaded = "t" in getattr(sys, "abiflags", "")
 """Whether the interpreter is a build without the global lock, where nothing is ever light."""
-
-waking = TokenLock()
-"""Held while something light is woken."""
 
 
 def address(pointer: Any) -> int:
@@ -93,33 +91,28 @@ def prove() -> bool:
     if not (why_not or _is_proven):
         from lmdb_bindings import _fast_trial
 
-        why_not = _fast_trial.fault(_stand_in)
-        _is_proven = True
+        with _proving:  # there is one engine to try them with
+            if not (why_not or _is_proven):
+                why_not = _fast_trial.fault(_stand_in)
+                _is_proven = True
     return not why_not
 
 
+_proving = TokenLock()
 _is_proven = False
 
 
 # -- what is light -----------------------------------------------------------------------------------------------------
 
-WAKING = 2
-"""``_light`` of what is being woken; of what is light it is 1, of all else 0."""
-
 
 def wake(sleeper: Any) -> None:
-    """Let a transaction or a cursor have what Python needs of it, if it is light.
+    """Let a transaction or a cursor that is light have what Python needs of it.
 
-    Raises:
-        Error: this comes in the middle of waking it.
+    All is made first, as another object of the class, and then moved there in one step of C. Meanwhile other threads,
+    finalizers and handlers of signals may use it, wake it and end it.
     """
-    with waking:
-        if sleeper._light == WAKING and waking.is_within():
-            raise in_a_call()
-        if sleeper._light:
-            sleeper._light = WAKING
-            sleeper._wake()
-            sleeper._woken()
+    model, owner, handle = sleeper._awake()
+    sleeper._become(model, model.IN_PYTHON, handle, owner._dependents, ref(sleeper))
 
 
 # -- the base classes, where the library is not used -------------------------------------------------------------------
@@ -135,21 +128,28 @@ class EnvironmentBase:
         _spare: the addresses of finished read transactions, kept for the next.
         _max_spare: how many are kept.
         _doors: a list, which has an element while nobody has the environment alone.
+        _number: which environment of this process it is. Others may have its ``id()`` when it is gone.
         _generation: see there.
     """
 
-    __slots__ = ("_address", "_doors", "_functions", "_generation", "_main", "_max_spare", "_spare")
+    __slots__ = ("_address", "_doors", "_functions", "_generation", "_main", "_max_spare", "_number", "_spare")
     _address: int
     _doors: list[None]
     _functions: int
     _generation: int
     _main: _Database | None
     _max_spare: int
+    _number: int
     _spare: list[int]
 
-    def _lights(self) -> Sequence[Any]:
-        """Its light transactions."""
-        return ()
+    def _end_lights(self, *_: Any) -> None:
+        """End its light transactions."""
+
+    def _disown_lights(self) -> None:
+        """Forget them, in a child of fork()."""
+
+    def _has_lights(self) -> bool:
+        return False
 
 
 class DatabaseBase:
@@ -158,7 +158,7 @@ class DatabaseBase:
     Attributes:
         _dbi: LMDB's number; ``CLOSED`` where it has none.
         _flags: LMDB's.
-        _home: the ``id()`` of its environment.
+        _home: the ``_number`` of its environment.
     """
 
     __slots__ = ("_dbi", "_flags", "_home")
@@ -209,9 +209,14 @@ class TransactionBase:
             raise error("a transaction needs an environment, once", errno.EINVAL)
         self.env = env
 
-    def _lights(self) -> Sequence[Any]:
-        """Its light cursors."""
-        return ()
+    def _end_lights(self, *_: Any) -> None:
+        """End its light cursors, or those of a database."""
+
+    def _disown_lights(self) -> None:
+        """Forget them, in a child of fork()."""
+
+    def _has_lights(self) -> bool:
+        return False
 
 
 class CursorBase:
@@ -264,6 +269,11 @@ def install(type_: type) -> None:
     if _install is not None:
         kind = next(kind for kind, base in enumerate(_bases) if issubclass(type_, base))
         _install(type_, kind, {name: _documented(name, method) for name, method in vars(type_).items()})
+        built_in[type_.__name__] = dict(vars(type_))
+
+
+built_in: dict[str, dict[str, Any]] = {}
+"""What is in the classes, by their names, before anybody else has wrapped or replaced a method."""
 
 
 def _documented(name: str, method: Any) -> str:

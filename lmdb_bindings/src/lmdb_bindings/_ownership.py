@@ -13,11 +13,10 @@ import os
 from _weakref import ref
 from abc import ABC, abstractmethod
 
-from lmdb_bindings._fast import wake
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from typing import Any
 
     from lmdb_bindings._token import TokenLock
@@ -48,33 +47,30 @@ class Owner(ABC):
 
     def _living(self) -> list[Any]:
         """The dependents that can be found, the latest first: a nested transaction before the cursors it shadows."""
-        self._wake_lights()
         found = [reference() for reference in reversed(list(self._dependents.values()))]
         return [dependent for dependent in found if dependent is not None]
 
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # the dependents that were made the short way, which only the base classes know: see ``_fast``
 
-        def _lights(self) -> Sequence[Any]:
-            """The dependents that were made the short way: see ``_fast``."""
-
-    def _wake_lights(self) -> None:
-        for dependent in self._lights():
-            wake(dependent)
+        def _end_lights(self, *_: Any) -> None: ...
+        def _disown_lights(self) -> None: ...
+        def _has_lights(self) -> bool: ...
 
     def _is_in_use(self) -> bool:
         """Whether anything was made from it that has not ended, be it garbage."""
-        self._wake_lights()
-        return bool(self._dependents)
+        return bool(self._dependents) or self._has_lights()
 
     def _disown(self) -> None:
         """In a child of fork(): what was made from it is the parent's."""
+        self._disown_lights()
         for dependent in self._living():
             dependent._disown()
         self._dependents.clear()
 
     def _abandon(self) -> None:
         """End, by the collector's word."""
-        if self._is_in_use():
+        self._end_lights()
+        if self._dependents:
             self._abandoned = True
         else:
             self._end()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from _weakref import ref
 
-from lmdb_bindings import _fast
 from lmdb_bindings._token import TokenLock
 
 TYPE_CHECKING = False
@@ -29,7 +28,6 @@ def _after_fork() -> None:
     # A child of fork() has its own locks: none of the parent's environments is open in it.
     global lock
     lock = TokenLock()
-    _fast.waking = TokenLock()
     inherited = {reference() for reference in _open.values()}
     _open.clear()
     for environment in inherited:

@@ -62,6 +62,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
     """
 
     __slots__ = ("_bulk", "_dependents", "_finished", "_lib", "_opened", "_out", "_records", "_singles", "_thread")
+    IN_PYTHON = (*__slots__, "_token")
 
     if TYPE_CHECKING:
 
@@ -114,7 +115,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._belong(env)
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
         self._mutations = 0
-        self._prepare(None, parent, write=bool(write), buffers=bool(buffers))
+        self._prepare(parent, write=bool(write), buffers=bool(buffers))
         env._live()
         self._generation = env._generation if parent is None else parent._generation
         if self._write and env.readonly:
@@ -129,11 +130,11 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._functions = 0 if self._buffers else env._functions
         self._address = _fast.address(self._handle)
 
-    def _prepare(self, handle: Any, parent: Transaction | None, *, write: bool, buffers: bool) -> None:
-        """Have what a transaction has in Python, whose C handle is this, or None where it is still to be begun."""
+    def _prepare(self, parent: Transaction | None, *, write: bool, buffers: bool) -> None:
+        """Have what a transaction has in Python, but for LMDB's."""
         super().__init__()
         env = self.env
-        self._handle = handle
+        self._handle = None
         self._lent = False  # a value is being written into a page, of which LMDB must not move any, see _reserve()
         self._lib = env._engine.lib
         self._parent = parent
@@ -156,14 +157,16 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         # closes the environment waits for the end of the call, and threads may share a read transaction.
         lock = TokenLock() if parent is None else parent._lock
         self._token = lock.token
-        self._lock = lock  # at last: who has it may use all the rest
+        self._lock = lock
 
-    def _wake(self) -> None:
-        """Have in Python what a transaction has that a built-in method has begun: see ``_fast``."""
-        handle = ffi.cast("MDB_txn *", self._address) if self._address else None
-        if handle is not None:
-            self.env._adopt(self)  # before other threads can end it
-        self._prepare(handle, None, write=False, buffers=False)
+    def _awake(self) -> tuple[Transaction[Any], Environment, Any]:
+        """What a transaction lacks that a built-in method has begun, see ``_fast``: as of another, what it lives in, and
+        the handle.
+        """
+        model: Transaction[Any] = Transaction.__new__(Transaction)
+        model._belong(self.env)
+        model._prepare(None, write=False, buffers=False)
+        return model, self.env, ffi.cast("MDB_txn *", self._address)
 
     def _reader(self) -> Callable[[Any], Any]:
         """What makes a Python object of an ``MDB_val``."""
@@ -439,6 +442,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             self._leave()
 
     def _end_dependents(self) -> None:
+        self._end_lights()
         if self._lock.left:
             self._lock.finish()
         for dependent in self._living():
@@ -786,6 +790,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
 
     def _close_cursors(self, db: _Database) -> None:
         # LMDB would take the number that they keep for that of the next database opened.
+        self._end_lights(db)
         for dependent in self._living():
             if isinstance(dependent, Cursor) and dependent.db is db:
                 dependent.close()
