@@ -101,7 +101,20 @@ def test(session: nox.Session) -> None:
         session.run(PYTHON, "-m", "pytest", "-n", "2", *session.posargs, external=True)
         return
     session.run(PYTHON, "-m", "pytest", "-n", "2", "--ignore", "tests/loader", external=True)
+    without_fast(session)
     coverage(session)
+
+
+@nox.session(name="without-fast")
+def without_fast(session: nox.Session) -> None:
+    """Run the binding's tests as they run where the fast library is not: the same results are expected.
+
+    The other tests do not depend on it, and those of conformance run each way by themselves.
+    """
+    build(session)
+    if sys.implementation.name == "cpython":  # no other has it
+        session.run(PYTHON, "-m", "pytest", "-n", "2", "tests/bindings", "tests/tables", *session.posargs,
+                    env={"LMDB_BINDINGS_FAST": "0"}, external=True)  # fmt: skip
 
 
 @nox.session
@@ -207,6 +220,20 @@ def fuzz(session: nox.Session) -> None:
     """Put damaged records, texts and schemas through libflatdb under sanitizers, and write the counts into docs/."""
     build(session)
     session.run(PYTHON, "-m", "tests.stress.flatdb_fuzz", *session.posargs, external=True)
+
+
+@nox.session(name="sanitize-fast")
+def sanitize_fast(session: nox.Session) -> None:
+    """Run the binding's tests with instrumented libraries, by sanitizers and by valgrind, and write that into docs/."""
+    build(session)
+    session.run(PYTHON, "-m", "tests.stress.fast_sanitizers", *session.posargs, external=True)
+
+
+@nox.session(name="fuzz-calls")
+def fuzz_calls(session: nox.Session) -> None:
+    """Do random calls by two paths side by side, and compare; ``nox -s fuzz-calls -- --scripts 20000 --seed 7``."""
+    build(session)
+    session.run(PYTHON, "-m", "tests.stress.calls", *session.posargs, external=True)
 
 
 @nox.session(name="kill-import")

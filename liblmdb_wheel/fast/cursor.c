@@ -14,7 +14,7 @@ enum {
 };
 
 /* _belong(db, txn), for Python: what a cursor lives in, said once. */
-PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count)
+PyObject *place_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     cursor *c = fields(self);
     if (count != 2 || c->txn != NULL || PyObject_IsInstance(args[0], database_type) != 1 ||
@@ -636,6 +636,14 @@ static void end_iteration(iterator *i)
     Py_DecRef(owner);
 }
 
+/* Before the first record: LMDB is asked even if it is known, since it refuses while a nested transaction is open. */
+static int begin_at(const transaction *t, cursor *c)
+{
+    MDB_val key, value;
+    int rc = refresh(t, c);
+    return rc != 0 || !c->positioned ? rc : t->engine->cursor_get(c->cursor, &key, &value, MDB_GET_CURRENT);
+}
+
 /* The next record; NULL at the end, or with an exception set, and then it is at its end too. */
 PyObject *iterator_next(PyObject *self)
 {
@@ -657,7 +665,7 @@ PyObject *iterator_next(PyObject *self)
         end_iteration(i);
         return NULL;
     }
-    rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? refresh(t, c) : 0;
+    rc = i->next != MDB_GET_CURRENT ? step(t, c, i->next) : c->positioned ? begin_at(t, c) : 0;
     i->next = i->step;
     if (rc == 0 && c->positioned)
         return leave_with(t, c, what);

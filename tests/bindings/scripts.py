@@ -140,7 +140,7 @@ class Side:
         self.means.use(engine)
         self._options = {"lib_version": int(engine.name == "1.0"), "max_dbs": 4, "sync": False, **options}
         self.env = lmdb.open(folder / "env", **self._options)
-        self._folder, self._kind = folder, kind
+        self.folder, self._kind = folder, kind
         self._strange: list[Any] = []
         self.things: dict[str, list[Any]] = {
             "transaction": [], "cursor": [], "iterator": [], "view": [], "environment": [self.env],
@@ -157,7 +157,7 @@ class Side:
     def stranger(self, kind: str) -> Any:
         """A thing of another environment."""
         if not self._strange:
-            env = lmdb.open(self._folder / "stranger", **self._options)
+            env = lmdb.open(self.folder / "stranger", **self._options)
             txn = env.begin()
             self._strange = [env, env.open_db(b"first", **FLAGS[self._kind]), txn]
         return self._strange[["environment", "database", "transaction"].index(kind)]

@@ -17,6 +17,7 @@ asks for one of the two before anything else but what the base classes below hav
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import liblmdb_wheel
@@ -202,6 +203,12 @@ class TransactionBase:
     env: Environment
     _light = 0
 
+    def _belong(self, env: Environment) -> None:
+        """Say what it lives in, once."""
+        if hasattr(self, "env") or not isinstance(env, EnvironmentBase):
+            raise error("a transaction needs an environment, once", errno.EINVAL)
+        self.env = env
+
     def _lights(self) -> Sequence[Any]:
         """Its light cursors."""
         return ()
@@ -238,7 +245,9 @@ class CursorBase:
     _light = 0
 
     def _belong(self, db: _Database, txn: Transaction[Any]) -> None:
-        """Say what it lives in; where C is to believe it, once."""
+        """Say what it lives in, once."""
+        if hasattr(self, "txn") or not (isinstance(db, DatabaseBase) and isinstance(txn, TransactionBase)):
+            raise error("a cursor needs a database and a transaction, once", errno.EINVAL)
         self.db = db
         self.txn = txn
 

@@ -111,7 +111,9 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         write: bool = False,
         buffers: bool = False,
     ) -> None:
-        self.env = env
+        self._belong(env)
+        # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
+        self._mutations = 0
         self._prepare(None, parent, write=bool(write), buffers=bool(buffers))
         env._live()
         self._generation = env._generation if parent is None else parent._generation
@@ -143,8 +145,6 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._out: Callable[[Any], V] = self._reader()
         self._opened: list[_Database] = []
         self._finished: list[tuple[Callable[[Any], int | None], Any]] = []
-        # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
-        self._mutations = 0
         self._empty = False  # whether prepare() has ended it, with nothing to commit
         self._iterating = False  # whether an iteration may be ahead of a cursor of this transaction
         self._records = _plain if self._buffers else env._engine.records
