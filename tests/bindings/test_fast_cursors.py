@@ -9,6 +9,7 @@ import inspect
 import os
 import signal
 import sys
+import sysconfig
 import threading
 import weakref
 from collections import deque
@@ -570,7 +571,8 @@ def test_finalizers_in_the_middle(opened: Open, what: str) -> None:
         )
         txn.abort()
     else:
-        assert 0 < len(seen) < 2000
+        if not sysconfig.get_config_var("Py_GIL_DISABLED"):  # whose collector does not come so often
+            assert 0 < len(seen) < 2000
         assert seen == [(number(2 * place), number(place) * 50) for place in range(len(seen))]
 
 

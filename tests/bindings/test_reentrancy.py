@@ -244,6 +244,11 @@ def test_a_finalizer_closes_the_environment(opened: Callable[..., lmdb.Environme
 
 # -- handlers of signals -----------------------------------------------------------------------------------------------
 
+between_calls = pytest.mark.skipif(
+    sys.version_info < (3, 11),
+    reason="CPython 3.10 calls handlers between any two instructions, which no Python code can guard: docs/platforms.md",
+)
+
 HANDLED = 100
 """So many signals come in a test."""
 
@@ -281,6 +286,7 @@ def interrupted() -> Iterator[Interrupted]:
     signal.signal(signal.SIGALRM, before)
 
 
+@between_calls
 def test_a_handler_reads(filled: lmdb.Environment, interrupted: Interrupted) -> None:
     """A handler reads in the transaction that it interrupts, and both get what they ask for."""
     with filled.begin() as txn, txn.cursor() as cursor, txn.cursor() as other:
@@ -305,6 +311,7 @@ def test_a_handler_reads(filled: lmdb.Environment, interrupted: Interrupted) -> 
         assert interrupted(call, meddle) == set()
 
 
+@between_calls
 def test_a_handler_writes(filled: lmdb.Environment, interrupted: Interrupted) -> None:
     """A handler writes in the transaction that it interrupts, or is refused: nobody reads or stores another record."""
     with filled.begin(write=True) as txn:
@@ -326,6 +333,7 @@ def test_a_handler_writes(filled: lmdb.Environment, interrupted: Interrupted) ->
         assert list(txn.cursor()) == RECORDS + sorted(stored.items())
 
 
+@between_calls
 @pytest.mark.parametrize("end", ["abort", "close"])
 def test_a_handler_ends(filled: lmdb.Environment, interrupted: Interrupted, end: str) -> None:
     """A handler ends the transaction that it interrupts, or is refused: a call gives what is there, or says so."""

@@ -119,7 +119,7 @@ def test_nobody_comes_in_between(env: lmdb.Environment, use: Callable[[Any], Any
         cursor.first()
 
         def write(into: memoryview) -> None:
-            with pytest.raises(lmdb.Error, match="A value is being written into a page of this transaction"):
+            with pytest.raises(lmdb.Error, match=r"A value is being written into a page|in the middle of that"):
                 use(txn)
             with pytest.raises(lmdb.Error, match="A value is being written into a page of this transaction"):
                 cursor.put(b"other", b"x")

@@ -7,6 +7,7 @@ list of bytes. What goes in is one list of ``marshal``. All are made and read by
 from __future__ import annotations
 
 import marshal
+import sys
 from struct import Struct
 
 from lmdb_bindings import _bulk_constants as b
@@ -15,6 +16,10 @@ from lmdb_bindings._abi import ffi
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# Whoever ends an iteration exhausts its batch, maybe beside the thread that iterates. A list's iterator stands that
+# without a global lock; that of struct, in CPython 3.13, crashes.
+_IN_LISTS = "t" in getattr(sys, "abiflags", "")
 
 _MARSHAL_VERSION = 2  # without references to what came before
 _new_uncleared = ffi.new_allocator(should_clear_after_alloc=False)
@@ -60,7 +65,9 @@ class Output:
         output = self.output
         stream = self._stream[: output.stream_size]
         if output.format == b.ROWS:
-            batch = self._row.iter_unpack(stream)
+            batch: Any = self._row.iter_unpack(stream)
+            if _IN_LISTS:
+                batch = iter(list(batch))
             # The next records may be like these: short rows stay in the processor's nearest cache.
             fields = _room_for(output.longest_key), _room_for(output.longest_value)
             if fields != self._fields:

@@ -128,7 +128,9 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
             self._begin_reading()
         self._db = db if db is not None else env._main
         self._functions = 0 if self._buffers else env._functions
-        self._address = _fast.address(self._handle)
+        with self._lock:
+            if self._handle is not None:  # else another thread has closed the environment meanwhile
+                self._address = _fast.address(self._handle)
 
     def _prepare(self, parent: Transaction | None, *, write: bool, buffers: bool) -> None:
         """Have what a transaction has in Python, but for LMDB's."""
