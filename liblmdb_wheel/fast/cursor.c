@@ -14,7 +14,7 @@ enum {
 };
 
 /* _belong(db, txn), for Python: what a cursor lives in, said once. */
-PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count)
+PyObject *place_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
     cursor *c = fields(self);
     if (count != 2 || c->txn != NULL || PyObject_IsInstance(args[0], database_type) != 1 ||

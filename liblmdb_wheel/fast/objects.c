@@ -6,7 +6,7 @@
 
 Py_ssize_t head;
 int free_threaded;
-PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type, *iterator_type;
+PyObject *none, *yes, *no, *fail, *wake, *environment_type, *database_type, *transaction_type, *cursor_type, *iterator_type;
 
 /* --- arguments and results ---------------------------------------------------------------------------------------- */
 
@@ -243,7 +243,7 @@ static PyObject *lights_of_transaction(PyObject *self, PyObject *unused)
 static PyObject *get_waking(PyObject *self, void *closure)
 {
     PyObject **field = (PyObject **)((char *)fields(self) + (size_t)closure);
-    if (*field == NULL && ((light *)fields(self))->state != NOT_LIGHT) {
+    if (((light *)fields(self))->state != NOT_LIGHT) {
         PyObject *woken = PyObject_CallFunction(wake, "O", self);
         Py_DecRef(woken);
         if (woken == NULL)
@@ -307,7 +307,7 @@ static PyMemberDef database_members[] = {
 static PyMemberDef transaction_members[] = {
     MEMBER(transaction, "_functions", engine, T_ULONG),
     MEMBER(transaction, "_address", txn, T_ULONG),
-    MEMBER(transaction, "env", env, T_OBJECT_EX),
+    {"env", T_OBJECT_EX, offsetof(transaction, env), READONLY, NULL}, /* C believes what it finds there */
     MEMBER(transaction, "_db", db, T_OBJECT_EX),
     MEMBER(transaction, "_token", token, T_OBJECT_EX),
     MEMBER(transaction, "_mutations", mutations, T_PYSSIZET),
@@ -352,12 +352,13 @@ static PyMethodDef environment_calls[] = {
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef transaction_calls[] = {
+    {"_belong", (PyCFunction)(void *)place_transaction, METH_FASTCALL, NULL},
     {"_lights", lights_of_transaction, METH_NOARGS, NULL},
     {"_woken", woken, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef cursor_calls[] = {
-    {"_belong", (PyCFunction)(void *)belong, METH_FASTCALL, NULL},
+    {"_belong", (PyCFunction)(void *)place_cursor, METH_FASTCALL, NULL},
     {"_places", places, METH_NOARGS, NULL},
     {"_woken", woken, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
@@ -465,7 +466,6 @@ typedef struct kind {
 #define KIND(kind) kind##_calls, traverse_##kind, clear_##kind, deallocate_##kind, kind##_methods
 #define LIGHT_KIND(kind) KIND(kind), kind##_properties, finalize_##kind, kind##_finalizer
 
-static PyObject *environment_type;
 static const kind KINDS[] = {
     {"lmdb_fast.Environment", sizeof(environment), environment_members, &environment_type, KIND(environment),
      NULL, NULL, NULL},

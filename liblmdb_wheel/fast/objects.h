@@ -78,7 +78,7 @@ extern Py_ssize_t head; /* bytes of an object before its fields */
 extern int free_threaded;
 
 /* Objects that live as long as the process. The classes are Python's, and NULL before install() was given them. */
-extern PyObject *none, *yes, *no, *fail, *wake, *database_type, *transaction_type, *cursor_type, *iterator_type;
+extern PyObject *none, *yes, *no, *fail, *wake, *environment_type, *database_type, *transaction_type, *cursor_type, *iterator_type;
 
 static inline void *fields(PyObject *object)
 {
@@ -167,7 +167,8 @@ void unlink_light(light *l);
 void end_light_transaction(transaction *t);
 void end_light_cursor(cursor *c);
 
-PyObject *belong(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *place_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count);
+PyObject *place_cursor(PyObject *self, PyObject *const *args, Py_ssize_t count);
 PyObject *places(PyObject *self, PyObject *unused);
 
 /* The method of a transaction that opens a cursor in it. */

@@ -1,6 +1,18 @@
 /* Transactions: read transactions begun and ended, and single records. */
 #include "objects.h"
 
+#include <errno.h>
+
+/* _belong(env), for Python: what a transaction lives in, said once. */
+PyObject *place_transaction(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    transaction *t = fields(self);
+    if (count != 1 || t->env != NULL || PyObject_IsInstance(args[0], environment_type) != 1)
+        return PyErr_Occurred() ? NULL : failed("a transaction needs an environment, once", EINVAL);
+    t->env = new_reference(args[0]);
+    return new_reference(none);
+}
+
 /* --- begin and end ------------------------------------------------------------------------------------------------ */
 
 /* LMDB's read transaction, a spare one or new; NULL where it has none to give. */

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -210,12 +211,13 @@ def test_finalizers_in_the_middle(filled: lmdb.Environment, meddling: str, *, wr
         try:
             look_around(txn, cursor)
         except lmdb.Error as problem:
-            assert GONE in str(problem)
+            assert GONE in str(problem)  # noqa: PT017 (it may end, or not)
             ended += 1
         gc.collect()
         with suppress(lmdb.Error):
             txn.abort()
-    assert bool(ended) == (meddling in ("abort", "close the cursor"))
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):  # whose collector does not come so often
+        assert bool(ended) == (meddling in ("abort", "close the cursor"))
     with filled.begin() as another:
         assert list(another.cursor()) == RECORDS
 
@@ -246,21 +248,24 @@ HANDLED = 100
 """So many signals come in a test."""
 
 
-@pytest.fixture
-def interrupted() -> Iterator[Callable[[Callable[[], object], Callable[[], object]], int]]:
-    """Call a function again and again, while a handler calls another; how often that was refused."""
+Interrupted = Callable[[Callable[[], object], Callable[[], object]], set[str]]
 
-    def interrupted(call: Callable[[], object], meddle: Callable[[], object]) -> int:
-        count = refused = 0
+
+@pytest.fixture
+def interrupted() -> Iterator[Interrupted]:
+    """Call a function again and again, while a handler calls another; what that was refused with."""
+
+    def interrupted(call: Callable[[], object], meddle: Callable[[], object]) -> set[str]:
+        count = 0
+        refusals = set()
 
         def handler(*_: object) -> None:
-            nonlocal count, refused
+            nonlocal count
             count += 1
             try:
                 meddle()
             except lmdb.Error as problem:
-                assert REFUSED in str(problem)  # noqa: PT017 (a handler may be refused, or not)
-                refused += 1
+                refusals.add(str(problem))
             if count < HANDLED:  # the next one when this is done
                 signal.setitimer(signal.ITIMER_REAL, 0.0003 + count % 7 * 0.00005)
 
@@ -268,19 +273,12 @@ def interrupted() -> Iterator[Callable[[Callable[[], object], Callable[[], objec
         signal.setitimer(signal.ITIMER_REAL, 0.001)
         while count < HANDLED:
             call()
-        return refused
+        return refusals
 
     before = signal.getsignal(signal.SIGALRM)
     yield interrupted
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
-
-
-Interrupted = Callable[[Callable[[], object], Callable[[], object]], int]
-
-
-def expect(found: object, wanted: object) -> None:
-    assert found == wanted
 
 
 def test_a_handler_reads(filled: lmdb.Environment, interrupted: Interrupted) -> None:
@@ -304,7 +302,7 @@ def test_a_handler_reads(filled: lmdb.Environment, interrupted: Interrupted) -> 
             with filled.begin() as another:
                 assert another.get(key) == value
 
-        assert interrupted(call, meddle) == 0
+        assert interrupted(call, meddle) == set()
 
 
 def test_a_handler_writes(filled: lmdb.Environment, interrupted: Interrupted) -> None:
@@ -324,7 +322,7 @@ def test_a_handler_writes(filled: lmdb.Environment, interrupted: Interrupted) ->
             txn.put(b"~%d" % number, b"%d" % number * 100)
             stored[b"~%d" % number] = b"%d" % number * 100
 
-        interrupted(call, meddle)
+        assert all(REFUSED in words for words in interrupted(call, meddle))
         assert list(txn.cursor()) == RECORDS + sorted(stored.items())
 
 
@@ -344,6 +342,7 @@ def test_a_handler_ends(filled: lmdb.Environment, interrupted: Interrupted, end:
         except lmdb.Error as problem:
             assert GONE in str(problem)  # noqa: PT017 (it may be there, or not)
 
-    interrupted(call, lambda: [getattr(thing, end)() for thing in current])
+    refusals = interrupted(call, lambda: [getattr(thing, end)() for thing in current])
+    assert all(REFUSED in words or GONE in words for words in refusals)
     with filled.begin() as txn:
         assert list(txn.cursor()) == RECORDS

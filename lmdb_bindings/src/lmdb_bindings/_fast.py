@@ -17,13 +17,14 @@ asks for one of the two before anything else but what the base classes below hav
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import liblmdb_wheel
 from lmdb_bindings._abi import ffi
 from lmdb_bindings._engine import is_wanted
 from lmdb_bindings._token import TokenLock
-from lmdb_bindings.errors import error
+from lmdb_bindings.errors import error, in_a_call
 from sharedlib_loader import SharedLibraryError
 
 TYPE_CHECKING = False
@@ -107,8 +108,14 @@ WAKING = 2
 
 
 def wake(sleeper: Any) -> None:
-    """Let a transaction or a cursor have what Python needs of it, if it is light."""
+    """Let a transaction or a cursor have what Python needs of it, if it is light.
+
+    Raises:
+        Error: this comes in the middle of waking it.
+    """
     with waking:
+        if sleeper._light == WAKING and waking.is_within():
+            raise in_a_call()
         if sleeper._light:
             sleeper._light = WAKING
             sleeper._wake()
@@ -196,6 +203,12 @@ class TransactionBase:
     env: Environment
     _light = 0
 
+    def _belong(self, env: Environment) -> None:
+        """Say what it lives in, once."""
+        if hasattr(self, "env") or not isinstance(env, EnvironmentBase):
+            raise error("a transaction needs an environment, once", errno.EINVAL)
+        self.env = env
+
     def _lights(self) -> Sequence[Any]:
         """Its light cursors."""
         return ()
@@ -232,7 +245,9 @@ class CursorBase:
     _light = 0
 
     def _belong(self, db: _Database, txn: Transaction[Any]) -> None:
-        """Say what it lives in; where C is to believe it, once."""
+        """Say what it lives in, once."""
+        if hasattr(self, "txn") or not (isinstance(db, DatabaseBase) and isinstance(txn, TransactionBase)):
+            raise error("a cursor needs a database and a transaction, once", errno.EINVAL)
         self.db = db
         self.txn = txn
 

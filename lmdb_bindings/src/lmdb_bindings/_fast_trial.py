@@ -101,7 +101,8 @@ def _transaction(env: Environment, database: _Database, engines: Any) -> Transac
     """A transaction of it as Python begins one, which is the engine's at this pointer."""
     txn: Transaction[Any] = Transaction.__new__(Transaction)
     txn._functions, txn._address = env._functions, _fast.address(engines)
-    txn.env, txn._db, txn._token = env, database, [None]
+    txn._belong(env)
+    txn._db, txn._token = database, [None]
     return txn
 
 

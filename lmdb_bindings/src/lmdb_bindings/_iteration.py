@@ -39,6 +39,8 @@ class Iteration:
         self._scan = scan
         self._ahead: Any = iter(())  # over the batch
         self._begun = False
+        self._beginning = scan.state
+        self._first = 0  # records of the first batch
 
     def of(self, cursor: Cursor) -> Iterator[Any]:
         """The records, by this cursor, whose position is where the iteration is."""
@@ -59,8 +61,9 @@ class Iteration:
                         size = 1
                         if scan.state == b.END and scan.remaining != 0:
                             scan.state = b.AFTER
-                self._begun = True
                 self._ahead = ahead = scan.read(cursor._handle, size)
+                self._first = 0 if self._begun else ahead.__length_hint__() // scan.width
+                self._begun = True
                 if not ahead.__length_hint__():
                     cursor._iteration = None
                     cursor._unset()
@@ -83,7 +86,11 @@ class Iteration:
         """Put LMDB's cursor on the record given last."""
         scan, left = self._scan, self.forget()
         back = left + scan.beyond
-        if back:
+        if left and left == self._first:  # a handler of a signal was faster than the first record
+            if self._beginning == b.CURRENT:
+                scan.step_back(cursor, back - 1)
+            scan.state, self._begun = self._beginning, False
+        elif back:
             scan.step_back(cursor, back)
             scan.state = b.AFTER
         elif scan.state == b.END:

@@ -111,7 +111,7 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         write: bool = False,
         buffers: bool = False,
     ) -> None:
-        self.env = env
+        self._belong(env)
         # Counts writes: what a cursor last read may have moved since (lmdb.h: valid until the next update).
         self._mutations = 0
         self._prepare(None, parent, write=bool(write), buffers=bool(buffers))
