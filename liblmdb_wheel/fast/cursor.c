@@ -105,7 +105,7 @@ void finalize_cursor(PyObject *self)
     transaction *t;
     if (c->light.state == LIGHT && c->cursor == NULL)
         return;
-    if (c->light.state == LIGHT && (t = enter_at(c)) != NULL) {
+    if (c->light.state == LIGHT && (t = enter_at(c)) != NULL) { /* which leaves exceptions alone, where there is a lock */
         end_light_cursor(c);
         leave(t);
         return;

@@ -117,9 +117,9 @@ int enter(transaction *t)
 
 void leave(transaction *t)
 {
-    /* The list has had room for it before, so this cannot fail. */
-    if (free_threaded)
-        PyList_Append(t->token, none);
+    /* Where memory is out, which an empty list needs, it is tried again: nobody could use the transaction without. */
+    while (free_threaded && PyList_Append(t->token, none) != 0)
+        PyErr_Clear();
 }
 
 static int is_a_database(PyObject *object)
@@ -295,7 +295,7 @@ static PyObject *get_waking(PyObject *self, void *closure)
     }
     if (*field != NULL)
         return new_reference(*field);
-    return PyObject_GetAttrString(self, "_begun"); /* an AttributeError: it was never begun */
+    return PyObject_GetAttrString(self, "_begun"); /* raises AttributeError: it never was, an __init__ is missing */
 }
 
 static int set_reference(PyObject *self, PyObject *value, void *closure)

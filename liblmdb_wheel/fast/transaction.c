@@ -10,6 +10,7 @@ PyObject *place_transaction(PyObject *self, PyObject *const *args, Py_ssize_t co
     if (count != 1 || t->env != NULL || !is_of(args[0], environment_type))
         return failed("a transaction needs an environment, once", EINVAL);
     t->env = new_reference(args[0]);
+    t->checked = NULL;
     return new_reference(none);
 }
 
@@ -23,7 +24,10 @@ static MDB_txn *begin_in(const environment *e)
     if (spares == 0)
         return e->engine->txn_begin(e->env, NULL, MDB_RDONLY, &txn) == 0 ? txn : NULL;
     txn = PyLong_AsVoidPtr(PyList_GetItem(e->spare, spares - 1));
-    PyList_SetSlice(e->spare, spares - 1, spares, NULL);
+    if (PyList_SetSlice(e->spare, spares - 1, spares, NULL) != 0) {
+        PyErr_Clear();
+        return NULL;
+    }
     if (e->engine->txn_renew(txn) == 0)
         return txn;
     e->engine->txn_abort(txn);
@@ -226,7 +230,6 @@ static PyObject *take_out(transaction *t, MDB_cursor *place, MDB_val *key, const
     *rc = t->engine->cursor_del(place, 0);
     return result;
 }
-
 
 /* replace() and pop(): by a cursor, as Python does it. */
 static PyObject *changed(int method, PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)

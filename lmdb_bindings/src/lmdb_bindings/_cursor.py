@@ -79,7 +79,7 @@ class Cursor(_fast.CursorBase, Generic[V]):
     IN_PYTHON = ("_key", "_lib", "_out", "_value")
 
     def _awake(self) -> tuple[Cursor[V], Transaction[V], Any]:
-        """What a cursor lacks that a built-in method has opened: see :class:`Transaction`."""
+        """What a cursor lacks that a built-in method has opened: see ``Transaction._awake``."""
         txn, model = self.txn, Cursor.__new__(Cursor)
         model._belong(self.db, txn)
         model._prepare(txn._lock)  # which wakes that, too

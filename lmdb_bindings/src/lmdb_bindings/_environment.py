@@ -151,6 +151,8 @@ class Environment(Owner, _fast.EnvironmentBase):
         encryption_key: bytes | None = None,
         previous_snapshot: bool = False,
     ) -> None:
+        if "_options" in vars(self):
+            raise Error("An environment is opened once: make another.")
         super().__init__()
         self._options: dict[str, Any] = dict(
             path=os.path.abspath(os.fsdecode(path)), map_size=map_size, subdir=subdir, readonly=readonly,

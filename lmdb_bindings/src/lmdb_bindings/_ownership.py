@@ -13,7 +13,6 @@ import os
 from _weakref import ref
 from abc import ABC, abstractmethod
 
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -162,8 +162,8 @@ class Transaction(Owner, _fast.TransactionBase, Generic[V]):
         self._lock = lock
 
     def _awake(self) -> tuple[Transaction[Any], Environment, Any]:
-        """What a transaction lacks that a built-in method has begun, see ``_fast``: as of another, what it lives in, and
-        the handle.
+        """What a transaction lacks that a built-in method has begun: all in another, what it lives in, and the handle.
+        See ``_fast``.
         """
         model: Transaction[Any] = Transaction.__new__(Transaction)
         model._belong(self.env)
