@@ -2,6 +2,7 @@
 #include "objects.h"
 
 #include <errno.h>
+#include <time.h>
 
 /* Which methods, by their places in cursor_methods. */
 enum {
@@ -613,15 +614,23 @@ static PyObject *advance_slowly(const iterator *i, unsigned what)
 }
 
 /* Whoever takes a whole iteration in one call (list(), sum()) gives nobody else a turn, and hears of no signal: so now and
- * then this does. False where a handler of a signal has raised.
+ * then this does. Not more often: a thread that waits for the interpreter's lock asks for it after 5 ms, in which it must
+ * not be woken, and only who was asked waits until it has it. False where a handler of a signal has raised.
  */
-enum { RECORDS_BETWEEN_PAUSES = 1024 };
+enum { RECORDS_BETWEEN_LOOKS = 64, MILLISECONDS_BETWEEN_PAUSES = 10 };
 
 static int pause_now_and_then(iterator *i)
 {
-    if (++i->given % RECORDS_BETWEEN_PAUSES != 0)
+    static _Atomic unsigned long last; /* of all iterators: many short ones may follow each other in one call */
+    struct timespec t;
+    unsigned long now;
+    if (++i->given % RECORDS_BETWEEN_LOOKS != 0 || clock_gettime(CLOCK_MONOTONIC, &t) != 0)
+        return 1;
+    now = (unsigned long)t.tv_sec * 1000 + (unsigned long)t.tv_nsec / 1000000;
+    if (now - last < MILLISECONDS_BETWEEN_PAUSES)
         return 1;
     PyEval_RestoreThread(PyEval_SaveThread());
+    last = now;
     return PyErr_CheckSignals() == 0;
 }
 

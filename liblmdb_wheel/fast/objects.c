@@ -271,16 +271,24 @@ static PyObject *disown_lights_of_transaction(PyObject *self, PyObject *unused)
     return new_reference(none);
 }
 
-static PyObject *has_lights_of_environment(PyObject *self, PyObject *unused)
+static PyObject *count_of(const light *l)
 {
-    (void)unused;
-    return PyBool_FromLong(((environment *)fields(self))->lights != NULL);
+    size_t count = 0;
+    for (; l != NULL; l = l->next)
+        count++;
+    return PyLong_FromSize_t(count);
 }
 
-static PyObject *has_lights_of_transaction(PyObject *self, PyObject *unused)
+static PyObject *count_lights_of_environment(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(((transaction *)fields(self))->lights != NULL);
+    return count_of(((environment *)fields(self))->lights);
+}
+
+static PyObject *count_lights_of_transaction(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return count_of(((transaction *)fields(self))->lights);
 }
 
 /* The lock or the handle, which Python asks for before it does anything. `closure` is where it is. */
@@ -437,14 +445,14 @@ static PyGetSetDef cursor_properties[] = {WAKING_PROPERTIES(cursor)};
 static PyMethodDef environment_calls[] = {
     {"_end_lights", end_lights_of_environment, METH_NOARGS, NULL},
     {"_disown_lights", disown_lights_of_environment, METH_NOARGS, NULL},
-    {"_has_lights", has_lights_of_environment, METH_NOARGS, NULL},
+    {"_count_lights", count_lights_of_environment, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyMethodDef transaction_calls[] = {
     {"_belong", (PyCFunction)(void *)place_transaction, METH_FASTCALL, NULL},
     {"_end_lights", (PyCFunction)(void *)end_lights_of_transaction, METH_FASTCALL, NULL},
     {"_disown_lights", disown_lights_of_transaction, METH_NOARGS, NULL},
-    {"_has_lights", has_lights_of_transaction, METH_NOARGS, NULL},
+    {"_count_lights", count_lights_of_transaction, METH_NOARGS, NULL},
     {"_become", (PyCFunction)(void *)become_transaction, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -24,13 +24,13 @@ static MDB_txn *begin_in(const environment *e)
     if (spares == 0)
         return e->engine->txn_begin(e->env, NULL, MDB_RDONLY, &txn) == 0 ? txn : NULL;
     txn = PyLong_AsVoidPtr(PyList_GetItem(e->spare, spares - 1));
-    if (PyList_SetSlice(e->spare, spares - 1, spares, NULL) != 0) {
-        PyErr_Clear();
+    /* One that cannot be begun again is left there, for Python to say why. */
+    if (e->engine->txn_renew(txn) != 0)
         return NULL;
-    }
-    if (e->engine->txn_renew(txn) == 0)
+    if (PyList_SetSlice(e->spare, spares - 1, spares, NULL) == 0)
         return txn;
-    e->engine->txn_abort(txn);
+    PyErr_Clear();
+    e->engine->txn_reset(txn);
     return NULL;
 }
 

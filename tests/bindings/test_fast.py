@@ -367,7 +367,10 @@ with lmdb.open("env") as env, env.begin(write=True) as txn:
     [
         ("found['get'] = lambda *_: b'another'", "get(b'key',): b'another', not b'value'"),
         ("found['pop'] = lambda txn, key, db=None: kept.append(key)", "pop"),
-        ("get = found['get']; found['get'] = lambda txn, *a, **n: get(txn, *a, **n) or kept.append(a[0])", "references"),
+        (
+            "get = found['get']; found['get'] = lambda txn, *a, **n: get(txn, *a, **n) or kept.append(a[0])",
+            "references",
+        ),
     ],
     ids=["a wrong result", "no result", "a reference kept"],
 )

@@ -67,11 +67,14 @@ def stepping(cursor: lmdb.Cursor, method: str, keys: bool, values: bool) -> Iter
     if not is_set(cursor) and method not in ("iternext_dup", "iterprev_dup"):
         cursor.last() if "prev" in method else cursor.first()
     read = cursor.item if keys and values else cursor.value if values else cursor.key
+    # Where a key has one value an iteration goes on to the next key, be it over values. A step over values does too, but
+    # not from a record that was deleted.
+    step = STEPS[method] if cursor.db.flags()["dupsort"] else STEPS[method].removesuffix("_dup")
 
     def steps() -> Iterator[Any]:
         if is_set(cursor):
             yield read()
-            while getattr(cursor, STEPS[method])():
+            while getattr(cursor, step)():
                 yield read()
 
     return steps()

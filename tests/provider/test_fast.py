@@ -74,7 +74,7 @@ OF_THE_INTERPRETER = {
     "Py_IncRef": (3, 2),
 }
 
-OF_THE_C_LIBRARY = {"__stack_chk_fail"}
+OF_THE_C_LIBRARY = {"__stack_chk_fail", "clock_gettime"}
 
 # What it gives the interpreter: of these, all fields are part of the stable ABI.
 STRUCTURES = {"PyGetSetDef", "PyMemberDef", "PyMethodDef", "PyType_Slot", "PyType_Spec"}

@@ -99,14 +99,14 @@ def define(env: Environment, txn: Transaction, name: bytes | None, flags: int) -
         return env._open_in(txn, name, flags | c.CREATE)
     main = env.open_db(None, txn=txn)
     if flags_of(main) != flags and not txn.stat(main)["entries"]:
-        main._open(txn._lib, txn._live(), flags)
+        main._open(env._engine.lib, txn._live(), flags)
     return main
 
 
 def reread_main(env: Environment) -> None:
     """After an aborted transaction that had defined the main database: LMDB keeps the comparison, and we the flags."""
     with env.begin() as txn:
-        env.open_db(None, txn=txn)._open(txn._lib, txn._live(), 0)
+        env.open_db(None, txn=txn)._open(env._engine.lib, txn._live(), 0)
 
 
 def append(txn: Transaction, key: Any, value: Any, database: _Database) -> None:

@@ -80,8 +80,19 @@ def engine(name: str) -> Engine:
         with _lock:
             # From the handle, not the path: no second look-up, and the end of `lib` does not close the library.
             lib = ffi.dlopen(ffi.cast("void *", library.handle))
+            # cffi makes a function and its types at the first use, and aborts the process where it comes back in the
+            # middle of that: by a finalizer, which the collector calls.
+            for function in [name for name in dir(lib) if name.startswith("mdb_")]:
+                _touch(lib, function)
             found = _engines.setdefault(name, Engine(name, lib, library))
     return found
+
+
+def _touch(lib: Any, function: str) -> None:
+    try:  # noqa: SIM105 (contextlib would cost the import milliseconds)
+        getattr(lib, function)
+    except (AttributeError, ffi.error):
+        pass  # of 1.0
 
 
 SWITCHES = {"LMDB_BINDINGS_BULK": "the bulk library", "LMDB_BINDINGS_FAST": "the fast library"}

@@ -223,6 +223,7 @@ class Environment(Owner, _fast.EnvironmentBase):
         from lmdb_bindings import _growth
 
         options = self._options
+        fast = self._engine.fast  # it is tried at its first use: before there is anything to lose
         # NOTLS: reader slots belong to transactions, not threads, so one thread may have several.
         flags = c.NOTLS | sum(flag for name, (flag, when) in _FLAGS.items() if bool(options[name]) is when)
         sizes = _growth.sizes(self)
@@ -242,7 +243,6 @@ class Environment(Owner, _fast.EnvironmentBase):
         self._identities = _registry.keys(*self._files())
         _registry.add(self._identities, self)
         self._abandoned = False
-        fast = self._engine.fast
         self._functions = 0 if fast is None or self._remapped or self._beyond_memory else fast.address
         self._handle = env  # at last: from now on other threads use it
         self._address = _fast.address(env)

@@ -148,8 +148,8 @@ class EnvironmentBase:
     def _disown_lights(self) -> None:
         """Forget them, in a child of fork()."""
 
-    def _has_lights(self) -> bool:
-        return False
+    def _count_lights(self) -> int:
+        return 0
 
 
 class DatabaseBase:
@@ -215,8 +215,8 @@ class TransactionBase:
     def _disown_lights(self) -> None:
         """Forget them, in a child of fork()."""
 
-    def _has_lights(self) -> bool:
-        return False
+    def _count_lights(self) -> int:
+        return 0
 
 
 class CursorBase:

@@ -59,7 +59,7 @@ def _resize(env: Environment, map_size: int, timeout: float) -> None:
     while not _resize_if_idle(env, map_size):
         if time.monotonic() > until:
             raise Error(
-                f"The map is full, and cannot grow: {len(env._dependents)} transactions of this process are open, and "
+                f"The map is full, and cannot grow: {env._users()} transactions of this process are open, and "
                 f"were for {timeout} seconds. End them, or give the environment a larger map_size."
             )
         time.sleep(0.001)
@@ -69,7 +69,7 @@ def _resize_if_idle(env: Environment, map_size: int) -> bool:
     env._live()
     with env._access.turn(), env._access.alone():
         env._live()
-        if env._is_in_use():
+        if env._users():
             return False
         _resize_alone(env, map_size)
         return True

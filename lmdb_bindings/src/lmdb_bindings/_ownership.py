@@ -53,11 +53,11 @@ class Owner(ABC):
 
         def _end_lights(self, *_: Any) -> None: ...
         def _disown_lights(self) -> None: ...
-        def _has_lights(self) -> bool: ...
+        def _count_lights(self) -> int: ...
 
-    def _is_in_use(self) -> bool:
-        """Whether anything was made from it that has not ended, be it garbage."""
-        return bool(self._dependents) or self._has_lights()
+    def _users(self) -> int:
+        """How many were made from it, and have not ended, be they garbage."""
+        return len(self._dependents) + self._count_lights()
 
     def _disown(self) -> None:
         """In a child of fork(): what was made from it is the parent's."""

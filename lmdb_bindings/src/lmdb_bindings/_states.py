@@ -53,7 +53,7 @@ def _replace(env: Environment, what: str, function: str, argument: int, *, fails
         env._abort_spare()
         if env._snapshots:
             gc.collect()  # views may be garbage
-        if env._is_in_use() or env._snapshots:
+        if env._users() or env._snapshots:
             raise Error(f"{what} while transactions, or memoryviews that they gave, are open in this process")
         rc = getattr(env._engine.lib, function)(env._handle, argument)
         if rc and fails_as_it_was:
