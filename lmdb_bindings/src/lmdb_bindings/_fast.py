@@ -3,9 +3,9 @@
 A crossing of CFFI costs more than what LMDB does with a record. So on CPython the base classes of ``Environment``,
 ``_Database``, ``Transaction`` and ``Cursor`` are the library's, whose objects hold in C what both sides must know, and
 their usual methods are built-in ones. Those do what is usual, with ``bytes``; all else they leave to the methods
-written in Python, which they stand for. Where the library is not used (another interpreter, the switch) the base classes
-are those below, with the same names, and the methods stay Python's; where the built-in ones fail their trial, they leave
-all calls to those. Nobody else knows which it is.
+written in Python, which they stand for. Where the library is not used (another interpreter, the switch) the base
+classes are those below, with the same names, and the methods stay Python's; where the built-in ones fail their trial,
+they leave all calls to those. Nobody else knows which it is.
 
 They keep the interpreter's lock meanwhile, which costs more to give back than a look-up in memory. So an environment
 opened with ``readahead=False``, for random reads of a file larger than memory, does without them.
