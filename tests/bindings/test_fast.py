@@ -38,11 +38,13 @@ def is_fast(txn: lmdb.Transaction, name: str, *arguments: Any, **named: Any) -> 
             called.append(frame.f_code.co_name)
 
     method = getattr(txn, name)
+    gc.disable()  # what it finds may call Python
     sys.setprofile(watch)
     try:
         method(*arguments, **named)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return not called
 
 

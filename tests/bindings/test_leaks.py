@@ -29,7 +29,9 @@ class Place:
 
     def __init__(self, env: lmdb.Environment, strange: lmdb.Environment) -> None:
         self.env = env
-        self.key, self.value, self.default, self.none = b"the key", b"the value" * 10, object(), b"no such key"
+        # Made at run time: constants have no count on builds without the global lock.
+        self.key, self.value, self.none = (bytes(bytearray(text)) for text in (b"the key", b"value" * 10, b"no such key"))
+        self.default = object()
         self.db, self.dups = env.open_db(), env.open_db(b"dups", dupsort=True)
         self.foreign = strange.open_db()
         with env.begin(write=True) as txn:
