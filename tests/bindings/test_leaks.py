@@ -30,7 +30,9 @@ class Place:
     def __init__(self, env: lmdb.Environment, strange: lmdb.Environment) -> None:
         self.env = env
         # Made at run time: constants have no count on builds without the global lock.
-        self.key, self.value, self.none = (bytes(bytearray(text)) for text in (b"the key", b"value" * 10, b"no such key"))
+        self.key, self.value, self.none = (
+            bytes(bytearray(text)) for text in (b"the key", b"value" * 10, b"no such key")
+        )
         self.default = object()
         self.db, self.dups = env.open_db(), env.open_db(b"dups", dupsort=True)
         self.foreign = strange.open_db()
