@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import liblmdb_wheel
+from lmdb_bindings import _fast
 from lmdb_bindings._engine import SWITCHES
 
 Python = Callable[..., str]
@@ -21,7 +23,8 @@ def mapped():
 """
 
 
-HELPERS = [liblmdb_wheel.LMDB_BULK, *([liblmdb_wheel.LMDB_FAST] if sys.implementation.name == "cpython" else [])]
+IS_FAST = sys.implementation.name == "cpython" and os.environ.get(_fast.SWITCH) != "0"
+HELPERS = [liblmdb_wheel.LMDB_BULK, *([liblmdb_wheel.LMDB_FAST] if IS_FAST else [])]
 
 
 def libraries(*names: str) -> list[str]:

@@ -4,6 +4,7 @@ imported the binding works by that, and else the import is refused. Neither dist
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -66,7 +67,9 @@ def check():
 """
 
 
-WORKS = "99 b'elsewhere' True (b'99', b'elsewhere') another interpreter of this process"
+SWITCHED_OFF = os.environ.get(_fast.SWITCH) == "0"
+WHY_NOT = f"{_fast.SWITCH}=0" if SWITCHED_OFF else "another interpreter of this process"
+WORKS = f"99 b'elsewhere' True (b'99', b'elsewhere') {WHY_NOT}"
 REFUSED = "refused: True"
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # where none can import CFFI
 
